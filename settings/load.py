@@ -1,0 +1,226 @@
+"""Reads a stack's configuration, once: the only place that knows `pulumi.Config` exists.
+
+All faults are told in one message, each with the dotted path, what was found and what would be valid.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from settings.model import INTERNET, Section, Settings
+
+_REFERENCES: Final[Mapping[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    ("workloads", "*", "namespace"): (("platform", "namespaces"), ()),
+    ("workloads", "*", "secrets", "*"): (("secrets",), ()),
+    ("workloads", "*", "talksTo", "*"): (("workloads",), (INTERNET,)),
+}
+"""Path of a name -> where the things of that name are declared, and the names that need no declaration."""
+
+
+@dataclass(frozen=True)
+class SettingFault:
+    """One wrong setting: its dotted path, what was found there and what would be valid."""
+
+    path: str
+    found: str
+    valid: str
+
+
+class SettingsError(pulumi.RunError):
+    """The stack's settings are wrong: a `RunError`, of which the engine prints the message alone."""
+
+    def __init__(self, file: str, faults: Sequence[SettingFault]) -> None:
+        self.faults = list(faults)
+        count = "1 setting is" if len(faults) == 1 else f"{len(faults)} settings are"
+        lines = [f"{file}: {count} wrong"]
+        for fault in faults:
+            lines += [f"  {fault.path}", f"    found: {fault.found}", f"    valid: {fault.valid}"]
+        lines.append(f"Edit {file} and try again; docs/reference/settings.md has every key.")
+        super().__init__("\n".join(lines))
+
+
+def load() -> Settings:
+    """The settings of the stack that is being run.
+
+    Raises:
+        SettingsError: with every fault found.
+    """
+    project = pulumi.get_project()
+    raw = {
+        key.removeprefix(f"{project}:"): value
+        for key, value in pulumi.runtime.config.CONFIG.get().items()
+        if key.startswith(f"{project}:")
+    }
+    encrypted = {key for key in raw if pulumi.runtime.config.is_config_secret(f"{project}:{key}")}
+    return parse(raw, file=f"Pulumi.{pulumi.get_stack()}.yaml", project=project, encrypted=encrypted)
+
+
+def parse(
+    raw: Mapping[str, str], *, file: str, project: str, encrypted: set[str] | frozenset[str] = frozenset()
+) -> Settings:
+    """Settings from configuration as the engine hands it over.
+
+    Args:
+        raw: a section's name -> its value, as JSON.
+        file: the stack's file, for the message.
+        project: the project's name, which prefixes every key of that file.
+        encrypted: the sections that hold an encrypted value; what is found there is never printed.
+
+    Raises:
+        SettingsError: with every fault found.
+    """
+    if not raw:
+        raise SettingsError(
+            file, [SettingFault(f"{project}:*", "no settings", f"a file {file} with the stack's settings")]
+        )
+    data = {key: _decoded(value) for key, value in raw.items()}
+    faults = [*_misplaced_secrets(encrypted), *_dangling_references(data)]
+    settings = None
+    try:
+        settings = Settings.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        faults += [_told(detail) for detail in error.errors()]
+    else:
+        faults += [
+            SettingFault(f"platform.namespaces.{namespace}.quota.{resource}", found, valid)
+            for namespace in settings.platform.namespaces
+            for resource, found, valid in settings.quota_shortfalls(namespace)
+        ]
+    if settings is None or faults:
+        raise SettingsError(
+            file,
+            [
+                SettingFault(
+                    f"{project}:{fault.path}",
+                    "an encrypted value" if fault.path.split(".")[0] in encrypted else fault.found,
+                    fault.valid,
+                )
+                for fault in sorted(faults, key=lambda fault: fault.path)
+            ],
+        )
+    return settings
+
+
+def _decoded(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value  # a bare word: the model says that it wants a mapping
+
+
+def _misplaced_secrets(encrypted: set[str] | frozenset[str]) -> Iterator[SettingFault]:
+    for section in sorted(encrypted - {"secrets"}):
+        yield SettingFault(
+            section, "an encrypted value", "plain settings; encrypted values belong under secrets"
+        )
+
+
+def _dangling_references(data: Mapping[str, Any]) -> Iterator[SettingFault]:
+    for pattern, (declared_at, built_in) in _REFERENCES.items():
+        declared = data
+        for key in declared_at:
+            declared = declared.get(key, {}) if isinstance(declared, Mapping) else {}
+        known = sorted([*declared, *built_in]) if isinstance(declared, Mapping) else []
+        for path, name in _matches(data, pattern):
+            own = path.split(".")[1] if pattern[-2:] == ("talksTo", "*") else None
+            if isinstance(name, str) and (name not in known or name == own):
+                others = [candidate for candidate in known if candidate != own]
+                yield SettingFault(
+                    path, repr(name), _one_of(name, others, f"a name under {'.'.join(declared_at)}")
+                )
+
+
+def _matches(node: Any, pattern: Sequence[str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value at the pattern's path, `*` standing for any key or index; other shapes are skipped."""
+    if not pattern:
+        yield path, node
+        return
+    head, *rest = pattern
+    items: Iterator[tuple[Any, Any]]
+    if isinstance(node, Mapping):
+        items = iter(node.items())
+    elif isinstance(node, list):
+        items = iter(enumerate(node))
+    else:
+        return
+    for key, value in items:
+        if head in ("*", key):
+            yield from _matches(value, rest, _joined(path, key))
+
+
+def _joined(path: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def _told(detail: ErrorDetails) -> SettingFault:
+    """A validation error in our words: the path as the file has it, the value found, what would be valid."""
+    location = [part for part in detail["loc"] if part != "[key]"]
+    path = ""
+    for part in location:
+        path = _joined(path, part)
+    kind, value = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return SettingFault(
+            path, "an unknown key", _one_of(str(location[-1]), _known_keys(location[:-1]), "no key here")
+        )
+    if kind == "missing":
+        return SettingFault(path, "nothing", f"required{_described(location)}")
+    if kind == "value_error":
+        return SettingFault(path, _shown(value), str(detail["ctx"]["error"]))
+    return SettingFault(path, _shown(value), detail["msg"].removeprefix("Input should be "))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return f"a {type(value).__name__} section"
+    shown = json.dumps(value, default=str)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _one_of(name: str, known: Sequence[str], otherwise: str) -> str:
+    if not known:
+        return otherwise
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"one of {', '.join(known)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _section_at(location: Sequence[str | int]) -> type[Section] | None:
+    """The model of the section at a path, following the fields' types."""
+    section: Any = Settings
+    for part in location:
+        field = (
+            next((f for f in section.model_fields.values() if f.alias == part), None)
+            if _is_section(section)
+            else None
+        )
+        if field is not None:
+            section = field.annotation
+        elif getattr(section, "__args__", None):
+            section = section.__args__[-1]  # the values of a dict, the items of a list
+        else:
+            return None
+    return section if _is_section(section) else None
+
+
+def _is_section(candidate: Any) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, Section)
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    section = _section_at(location)
+    return sorted(field.alias or name for name, field in section.model_fields.items()) if section else []
+
+
+def _described(location: Sequence[str | int]) -> str:
+    section = _section_at(location[:-1])
+    fields = section.model_fields.values() if section else ()
+    description = next((f.description for f in fields if f.alias == location[-1]), None)
+    return f": {description}" if description else ""

@@ -1,0 +1,95 @@
+"""The house rules, held on the whole program."""
+
+from collections import Counter
+
+from components.application.workload import Workload
+from components.base import Component
+from components.network import Connections
+from components.platform.credentials import Credentials
+from components.platform.namespace import Namespace
+from tests.recorder import ROOT, Recording, provider_name
+
+COMPONENTS: list[type[Component]] = [Connections, Credentials, Namespace, Workload]
+TOKENS = {
+    "fixia:application:Workload",
+    "fixia:network:Connections",
+    "fixia:platform:Credentials",
+    "fixia:platform:Namespace",
+}
+MANDATORY_LABELS = {
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/part-of",
+    "environment",
+    "owner",
+    "cost-centre",
+}
+
+
+def test_every_component_is_checked_here() -> None:
+    assert set(Component.__subclasses__()) == set(COMPONENTS)
+
+
+def test_type_tokens_are_unique_and_what_they_always_were() -> None:
+    assert {component.TYPE for component in COMPONENTS} == TOKENS
+    assert len(TOKENS) == len(COMPONENTS)
+
+
+def test_every_custom_resource_has_a_component_as_its_parent(recording: Recording) -> None:
+    components = {urn for urn, resource in recording.all.items() if not resource.custom}
+    orphans = [
+        urn
+        for urn, resource in recording.all.items()
+        if resource.custom
+        and not resource.type.startswith("pulumi:providers:")
+        and resource.parent not in components
+    ]
+    assert orphans == []
+
+
+def test_every_component_registers_what_it_annotates(recording: Recording) -> None:
+    by_token = {component.TYPE: component for component in COMPONENTS}
+    components = [resource for resource in recording.all.values() if not resource.custom]
+    assert {resource.type for resource in components} == TOKENS
+    for resource in components:
+        annotated = set(by_token[resource.type].outputs())
+        assert annotated, f"{resource.type} declares no output"
+        assert resource.outputs is not None, f"{resource.urn} never registered its outputs"
+        assert set(resource.outputs) == annotated
+
+
+def test_every_custom_resource_is_made_by_an_explicit_provider(recording: Recording) -> None:
+    expected = {"kubernetes": "cluster", "random": "random"}
+    for resource in recording.all.values():
+        if resource.custom and not resource.type.startswith("pulumi:providers:"):
+            assert provider_name(resource) == expected[resource.type.split(":")[0]], resource.urn
+
+
+def test_children_are_named_after_their_component_and_without_the_stack(recording: Recording) -> None:
+    for resource in recording.all.values():
+        parent = recording.all.get(resource.parent)
+        if parent is not None and resource.custom:
+            assert resource.name.startswith(f"{parent.name}-"), resource.urn
+        assert not any(stack in resource.name for stack in ("staging", "production", "local")), resource.urn
+
+
+def test_names_are_unique_within_a_type(recording: Recording) -> None:
+    counts = Counter((resource.type, resource.name) for resource in recording.all.values())
+    assert [pair for pair, count in counts.items() if count > 1] == []
+
+
+def test_every_kubernetes_object_carries_its_owner(recording: Recording) -> None:
+    objects = [resource for resource in recording.all.values() if resource.type.startswith("kubernetes:")]
+    assert len(objects) >= 20
+    for resource in objects:
+        assert set(resource.inputs["metadata"]["labels"]) >= MANDATORY_LABELS, resource.urn
+
+
+def test_mandatory_labels_cannot_be_overridden(recording: Recording) -> None:
+    namespace = recording.one("kubernetes:core/v1:Namespace", "app-namespace")
+    labels = namespace.inputs["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert labels["owner"] == "platform-team"
+
+
+def test_the_composition_stays_short() -> None:
+    assert len((ROOT / "__main__.py").read_text().splitlines()) < 120

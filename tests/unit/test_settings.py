@@ -1,0 +1,202 @@
+"""A stack's settings: what is read, and what a person is told when they are wrong."""
+
+import copy
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from settings.load import SettingsError, parse
+from settings.model import Settings
+from settings.schema import generated, stack_file_schema
+from settings.types import quantity
+from tests.recorder import ROOT, STACKS, stack_config
+
+
+def sections(stack: str = "staging") -> dict[str, Any]:
+    """A stack's sections as plain data, to be edited."""
+    return {
+        key.removeprefix("fixia:"): json.loads(value)
+        for key, value in stack_config(stack).items()
+        if key.startswith("fixia:")
+    }
+
+
+def read(data: dict[str, Any], encrypted: frozenset[str] = frozenset()) -> Settings:
+    raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in data.items()}
+    return parse(raw, file="Pulumi.staging.yaml", project="fixia", encrypted=encrypted)
+
+
+def edited(path: str, value: Any) -> dict[str, Any]:
+    """The staging stack with the value at a dotted path replaced; `...` removes the key."""
+    data = copy.deepcopy(sections())
+    *parents, last = path.split(".")
+    node = data
+    for key in parents:
+        node = node[key]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return data
+
+
+def faults(data: dict[str, Any], encrypted: frozenset[str] = frozenset()) -> dict[str, tuple[str, str]]:
+    with pytest.raises(SettingsError) as caught:
+        read(data, encrypted)
+    for fault in caught.value.faults:
+        assert fault.path in str(caught.value)
+    return {fault.path: (fault.found, fault.valid) for fault in caught.value.faults}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_committed_stacks_are_valid(stack: str) -> None:
+    assert read(sections(stack)).stack.environment == stack
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault_path", "found", "valid"),
+    [
+        ("workloads.api.replicas", 3, "workloads.api.replicas", "an unknown key", "one of autoscaling, config"),
+        ("workloads.api.probes.livness", "/", "workloads.api.probes.livness", "unknown", "did you mean liveness?"),
+        ("colour", "blue", "colour", "an unknown key", "one of cluster, platform"),
+        ("workloads.api.port", ..., "workloads.api.port", "nothing", "required: Where the container listens"),
+        ("cluster", ..., "cluster", "nothing", "required"),
+        ("workloads.api.port", "3000", "workloads.api.port", '"3000"', "a valid integer"),
+        ("workloads.api.port", 80, "workloads.api.port", "80", "greater than or equal to 1024"),
+        ("workloads.api.port", True, "workloads.api.port", "true", "a valid integer"),
+        ("workloads.api", "api:1", "workloads.api", '"api:1"', "an object"),
+        ("platform", "big", "platform", '"big"', "an object"),
+        ("stack.environment", "prod", "stack.environment", '"prod"', "'production'"),
+        ("stack.owner", "ops@fixia.app", "stack.owner", '"ops@fixia.app"', "a Kubernetes label's value"),
+        ("stack.product", "Fixia", "stack.product", '"Fixia"', "lower-case letters"),
+        ("workloads.api.autoscaling.max", 0, "workloads.api.autoscaling.max", "0", "greater than or equal to 1"),
+        ("workloads.api.autoscaling.min", 9, "workloads.api.autoscaling.max", "3", "at least min, 9"),
+        ("workloads.api.resources.memory", "2Gi", "workloads.api.resources.memoryLimit", '"1280Mi"', "2Gi"),
+        ("workloads.api.resources.memory", "512M", "workloads.api.resources.memory", '"512M"', "such as 512Mi"),
+        ("workloads.api.resources.cpu", "fast", "workloads.api.resources.cpu", '"fast"', "such as 250m"),
+        ("workloads.api.image", "api:1.0", "workloads.api.image", '"api:1.0"', "with its registry's name"),
+        ("workloads.api.image", "ghcr.io/fixia/api", "workloads.api.image", "ghcr.io/fixia/api", "path:tag"),
+        ("workloads.api.image", "ghcr.io/fixia/api:latest", "workloads.api.image", "latest", "names one version"),
+        ("workloads.api.namespace", "apps", "workloads.api.namespace", "'apps'", "did you mean app?"),
+        ("workloads.api.secrets", ["jwt"], "workloads.api.secrets[0]", "'jwt'", "jwt-secret"),
+        ("workloads.api.talksTo", ["pool"], "workloads.api.talksTo[0]", "'pool'", "one of internet"),
+        ("workloads.api.talksTo", ["api"], "workloads.api.talksTo[0]", "'api'", "one of internet"),
+        ("workloads.api.probes.liveness", "/health", "workloads.api.probes.liveness", "/health", "another path"),
+        ("workloads.api.config", {"DB_PASSWORD": "x"}, "workloads.api.config", "DB_PASSWORD", "no credentials"),
+        ("workloads.api.config", {"log-level": "x"}, "workloads.api.config.log-level", "log-level", "capitals"),
+        ("secrets.jwt-secret", {}, "secrets.jwt-secret", "{}", "either `generate`"),
+        ("secrets.jwt-secret", {"generate": 64, "value": "x"}, "secrets.jwt-secret", "generate", "either"),
+        ("secrets.jwt-secret.generate", 8, "secrets.jwt-secret.generate", "8", "equal to 24"),
+        ("platform.namespaces.app.quota.cpu", "500m", "platform.namespaces.app.quota.cpu", "500m", "at least 1.0"),
+        ("platform.namespaces.app.quota.memory", "1Gi", "platform.namespaces.app.quota.memory", "1Gi", "2048Mi"),
+        ("platform.namespaces.app.quota.pods", 3, "platform.namespaces.app.quota.pods", "3", "at least 4"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_told_with_its_path(
+    path: str, value: Any, fault_path: str, found: str, valid: str
+) -> None:
+    told = faults(edited(path, value))
+    assert set(told) == {f"fixia:{fault_path}"}
+    told_found, told_valid = told[f"fixia:{fault_path}"]
+    assert found in told_found
+    assert valid in told_valid
+
+
+def test_all_faults_are_told_at_once() -> None:
+    data = edited("workloads.api.port", "3000")
+    data["workloads"]["api"]["secrets"] = ["nope"]
+    data["stack"]["environment"] = "prod"
+    data["typo"] = {}
+    told = faults(data)
+    assert set(told) == {
+        "fixia:workloads.api.port",
+        "fixia:workloads.api.secrets[0]",
+        "fixia:stack.environment",
+        "fixia:typo",
+    }
+
+
+def test_a_circle_of_calls_is_refused_with_its_members() -> None:
+    data = sections()
+    data["platform"]["namespaces"]["app"]["quota"] = {"cpu": "9", "memory": "20Gi", "pods": 40}
+    data["workloads"]["realtime"] = {**data["workloads"]["api"], "talksTo": ["api"]}
+    data["workloads"]["api"]["talksTo"] = ["realtime"]
+    (_, valid) = faults(data)["fixia:workloads"]
+    assert "api" in valid
+    assert "realtime" in valid
+
+
+def test_workloads_come_after_those_that_they_talk_to() -> None:
+    data = sections()
+    data["platform"]["namespaces"]["app"]["quota"] = {"cpu": "9", "memory": "20Gi", "pods": 40}
+    data["workloads"]["zulu"] = {**data["workloads"]["api"], "talksTo": []}
+    data["workloads"]["api"]["talksTo"] = ["zulu", "internet"]
+    assert read(data).workloads_in_order() == ["zulu", "api"]
+
+
+def test_an_empty_or_missing_file_is_told_as_such() -> None:
+    told = faults({})
+    assert told == {"fixia:*": ("no settings", "a file Pulumi.staging.yaml with the stack's settings")}
+
+
+def test_an_encrypted_value_is_never_printed() -> None:
+    data = edited("secrets.jwt-secret", {"value": 31337})
+    with pytest.raises(SettingsError) as caught:
+        read(data, frozenset({"secrets"}))
+    assert "31337" not in str(caught.value)
+    assert caught.value.faults[0].found == "an encrypted value"
+
+
+def test_an_encrypted_value_belongs_under_secrets() -> None:
+    told = faults(sections(), frozenset({"workloads"}))
+    assert told["fixia:workloads"][1].endswith("encrypted values belong under secrets")
+
+
+def test_a_secret_does_not_show_in_the_settings_text() -> None:
+    settings = read(edited("secrets.jwt-secret", {"value": "hunter2-hunter2"}), frozenset({"secrets"}))
+    assert "hunter2" not in repr(settings)
+    value = settings.secrets["jwt-secret"].value
+    assert value is not None
+    assert value.get_secret_value() == "hunter2-hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("250m", 0.25), ("2", 2), ("1.5", 1.5), ("1Ki", 1024), ("1Gi", 2**30), ("3M", 3_000_000)],
+)
+def test_quantities_are_what_kubernetes_means(text: str, number: float) -> None:
+    assert float(quantity(text)) == number
+
+
+def test_what_is_no_quantity_is_refused() -> None:
+    for text in ("", "m", "1 Gi", "1gi", "-1"):
+        with pytest.raises(ValueError, match="is not a quantity"):
+            quantity(text)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_editors_schema_accepts_the_committed_stacks(stack: str) -> None:
+    text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=docs/reference/stack-settings.schema.json\n")
+    jsonschema.validate(yaml.safe_load(text), stack_file_schema("fixia"))
+
+
+def test_the_editors_schema_refuses_what_the_model_refuses() -> None:
+    file = yaml.safe_load((ROOT / "Pulumi.staging.yaml").read_text())
+    file["config"]["fixia:workloads"]["api"]["replicas"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="replicas"):
+        jsonschema.validate(file, stack_file_schema("fixia"))
+
+
+def test_an_encrypted_value_is_valid_for_the_editor() -> None:
+    file = yaml.safe_load((ROOT / "Pulumi.staging.yaml").read_text())
+    file["config"]["fixia:secrets"]["sentry-dsn"] = {"value": {"secure": "v1:abc"}}
+    jsonschema.validate(file, stack_file_schema("fixia"))
+
+
+def test_the_generated_reference_is_current() -> None:
+    for path, text in generated().items():
+        assert path.read_text() == text, f"{path} is out of date: run `make docs`"
