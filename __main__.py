@@ -11,11 +11,11 @@ import pulumi_random
 
 from components import network
 from components.application.scaling import Autoscaling
-from components.application.workload import Workload, WorkloadArgs
+from components.application.workload import Probes, Workload, WorkloadArgs
 from components.base import Identity
 from components.platform.credentials import Credentials, CredentialsArgs
 from components.platform.namespace import Namespace, NamespaceArgs, Quota
-from components.pods import Probes, Resources
+from components.pods import Resources
 from settings import INTERNET, load
 
 settings = load()

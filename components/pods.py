@@ -1,7 +1,8 @@
 """The hardened pod: every pod of the platform is made here, so that none is less safe than another.
 
 It meets Kubernetes' `restricted` pod security level and goes past it: a read-only root, no service account
-token, no environment made from other services. Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+token, no environment made from other services.
+Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from pulumi_kubernetes.core.v1 import (
     ContainerPortArgs,
     EmptyDirVolumeSourceArgs,
     EnvFromSourceArgs,
+    EnvVarArgs,
+    ExecActionArgs,
     HTTPGetActionArgs,
     LifecycleArgs,
     LifecycleHandlerArgs,
@@ -54,89 +57,135 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probes:
-    """HTTP paths on the container's port.
+class Container:
+    """One container.
 
     Attributes:
-        startup: answers once the process is up; 60 tries, 2 seconds apart.
-        readiness: answers while the pod should get requests.
-        liveness: answers while a restart would not help; must not depend on another service.
-    """
-
-    startup: str
-    readiness: str
-    liveness: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PodArgs:
-    """One pod with one container.
-
-    Attributes:
-        name: the container's name.
+        name: its name, unique within the pod.
         image: its image.
-        port: where it listens for HTTP.
         resources: what it may use.
-        probes: how it is asked how it is.
-        selector: the labels that select its siblings, for the spread.
-        service_account: the name of its own service account.
-        drain_seconds: how long it may take to finish its requests when asked to stop.
+        command: what it runs instead of the image's entrypoint.
+        args: the arguments; never a secret.
+        ports: name -> TCP port that it listens on.
+        env: environment variables, none of them secret.
         environment: ConfigMaps whose entries become environment variables.
-        volumes: volumes beside the writable /tmp.
-        mounts: where they are mounted.
-        annotations: annotations of the pod.
+        mounts: where the pod's volumes are mounted; /tmp is always there.
+        startup: when it is up; until then the other two are not asked.
+        readiness: whether it should get requests.
+        liveness: whether a restart would help; must not depend on another service.
+        drains: whether it stays up a while after it was asked to stop, for those who have not heard of it.
     """
 
     name: str
     image: pulumi.Input[str]
-    port: int
     resources: Resources
-    probes: Probes
-    selector: Mapping[str, str]
-    service_account: pulumi.Input[str]
-    drain_seconds: int
+    command: Sequence[str] = ()
+    args: Sequence[pulumi.Input[str]] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     environment: Sequence[EnvFromSourceArgs] = ()
+    mounts: Sequence[VolumeMountArgs] = ()
+    startup: ProbeArgs | None = None
+    readiness: ProbeArgs | None = None
+    liveness: ProbeArgs | None = None
+    drains: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One pod.
+
+    Attributes:
+        containers: what runs in it, all together.
+        init_containers: what runs before, one after the other.
+        service_account: the name of its own service account.
+        volumes: its volumes, beside the small writable /tmp.
+        spread: the labels that select its siblings, to spread them over zones and nodes; None for a lone pod.
+        spread_within: labels whose values tell one generation of siblings from the next, such as a
+            Deployment's `pod-template-hash`.
+        grace_seconds: how long it may take to stop.
+        priority_class: the name of its priority class.
+        restart_policy: `Never` or `OnFailure` for a Job's pod.
+        user: the user and group that it runs as.
+    """
+
+    containers: Sequence[Container]
+    service_account: pulumi.Input[str]
+    init_containers: Sequence[Container] = ()
     volumes: Sequence[VolumeArgs] = ()
-    mounts: Sequence[VolumeMountArgs] = field(default=())
+    spread: Mapping[str, str] | None = None
+    spread_within: Sequence[str] = ()
+    grace_seconds: int = 30
+    priority_class: pulumi.Input[str] | None = None
+    restart_policy: str | None = None
+    user: int = USER
 
 
-def hardened_pod(args: PodArgs) -> PodSpecArgs:
+def hardened_pod(pod: Pod) -> PodSpecArgs:
     """The specification of a pod that the `restricted` level admits and that survives its node and zone."""
+    topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname") if pod.spread is not None else ()
     return PodSpecArgs(
-        service_account_name=args.service_account,
+        service_account_name=pod.service_account,
         automount_service_account_token=False,
         enable_service_links=False,
-        termination_grace_period_seconds=ENDPOINT_REMOVAL_SECONDS + args.drain_seconds,
+        priority_class_name=pod.priority_class,
+        restart_policy=pod.restart_policy,
+        termination_grace_period_seconds=pod.grace_seconds,
         security_context=PodSecurityContextArgs(
             run_as_non_root=True,
-            run_as_user=USER,
-            run_as_group=USER,
-            fs_group=USER,
+            run_as_user=pod.user,
+            run_as_group=pod.user,
+            fs_group=pod.user,
             fs_group_change_policy="OnRootMismatch",
             seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
         ),
-        topology_spread_constraints=[
-            _spread("topology.kubernetes.io/zone", args.selector),
-            _spread("kubernetes.io/hostname", args.selector),
-        ],
-        containers=[_hardened_container(args)],
+        topology_spread_constraints=[_spread(topology, pod) for topology in topologies] or None,
+        init_containers=[_hardened(container) for container in pod.init_containers] or None,
+        containers=[_hardened(container) for container in pod.containers],
         # A read-only root needs somewhere to write; the size keeps a runaway from filling the node's disk.
-        volumes=[
-            VolumeArgs(name="tmp", empty_dir=EmptyDirVolumeSourceArgs(size_limit="64Mi")),
-            *args.volumes,
-        ],
+        volumes=[VolumeArgs(name="tmp", empty_dir=EmptyDirVolumeSourceArgs(size_limit="64Mi")), *pod.volumes],
     )
 
 
-def _hardened_container(args: PodArgs) -> ContainerArgs:
+def http_probe(path: str, *, port: str = "http", period_seconds: int, failure_threshold: int) -> ProbeArgs:
+    """Asks a container by HTTP; it has two seconds to answer."""
+    return ProbeArgs(
+        http_get=HTTPGetActionArgs(path=path, port=port, scheme="HTTP"),
+        period_seconds=period_seconds,
+        failure_threshold=failure_threshold,
+        timeout_seconds=2,
+    )
+
+
+def command_probe(
+    command: Sequence[str], *, period_seconds: int, failure_threshold: int, timeout_seconds: int = 5
+) -> ProbeArgs:
+    """Asks a container by running a command inside it."""
+    return ProbeArgs(
+        exec_=ExecActionArgs(command=list(command)),
+        period_seconds=period_seconds,
+        failure_threshold=failure_threshold,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _hardened(container: Container) -> ContainerArgs:
+    stop = LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=ENDPOINT_REMOVAL_SECONDS))
     return ContainerArgs(
-        name=args.name,
-        image=args.image,
-        ports=[ContainerPortArgs(name="http", container_port=args.port, protocol="TCP")],
-        env_from=list(args.environment),
+        name=container.name,
+        image=container.image,
+        command=list(container.command) or None,
+        args=list(container.args) or None,
+        ports=[
+            ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+            for name, port in container.ports.items()
+        ]
+        or None,
+        env=[EnvVarArgs(name=name, value=value) for name, value in container.env.items()] or None,
+        env_from=list(container.environment) or None,
         resources=ResourceRequirementsArgs(
-            requests={"cpu": args.resources.cpu, "memory": args.resources.memory},
-            limits={"memory": args.resources.memory_limit},
+            requests={"cpu": container.resources.cpu, "memory": container.resources.memory},
+            limits={"memory": container.resources.memory_limit},
         ),
         security_context=SecurityContextArgs(
             run_as_non_root=True,
@@ -146,32 +195,23 @@ def _hardened_container(args: PodArgs) -> ContainerArgs:
             capabilities=CapabilitiesArgs(drop=["ALL"]),
             seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
         ),
-        startup_probe=_probe(args.probes.startup, period_seconds=2, failure_threshold=60),
-        readiness_probe=_probe(args.probes.readiness, period_seconds=5, failure_threshold=2),
-        liveness_probe=_probe(args.probes.liveness, period_seconds=10, failure_threshold=3),
-        lifecycle=LifecycleArgs(
-            pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=ENDPOINT_REMOVAL_SECONDS))
-        ),
-        volume_mounts=[VolumeMountArgs(name="tmp", mount_path="/tmp"), *args.mounts],  # noqa: S108 the pod's own
+        startup_probe=container.startup,
+        readiness_probe=container.readiness,
+        liveness_probe=container.liveness,
+        lifecycle=LifecycleArgs(pre_stop=stop) if container.drains else None,
+        volume_mounts=[
+            VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 the pod's own
+            *container.mounts,
+        ],
     )
 
 
-def _probe(path: str, *, period_seconds: int, failure_threshold: int) -> ProbeArgs:
-    return ProbeArgs(
-        http_get=HTTPGetActionArgs(path=path, port="http", scheme="HTTP"),
-        period_seconds=period_seconds,
-        failure_threshold=failure_threshold,
-        timeout_seconds=2,
-    )
-
-
-def _spread(topology: str, selector: Mapping[str, str]) -> TopologySpreadConstraintArgs:
+def _spread(topology: str, pod: Pod) -> TopologySpreadConstraintArgs:
     return TopologySpreadConstraintArgs(
         topology_key=topology,
         max_skew=1,
         # A cluster that has lost a zone must still be able to start pods.
         when_unsatisfiable="ScheduleAnyway",
-        label_selector=LabelSelectorArgs(match_labels=selector),
-        # Count this release's pods alone: the ones that it replaces would pull the spread askew.
-        match_label_keys=["pod-template-hash"],
+        label_selector=LabelSelectorArgs(match_labels=pod.spread),
+        match_label_keys=list(pod.spread_within) or None,
     )

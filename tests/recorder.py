@@ -114,13 +114,18 @@ def stack_config(stack: str) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
 
 
-def record_stack(stack: str) -> Recording:
-    """The whole program, run with one of the repository's stacks."""
+def record_program(config: Mapping[str, str], stack: str) -> Recording:
+    """The whole program, run with a configuration as the engine hands it over."""
     return record(
         lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__") and None,
-        config=stack_config(stack),
+        config=config,
         stack=stack,
     )
+
+
+def record_stack(stack: str) -> Recording:
+    """The whole program, run with one of the repository's stacks."""
+    return record_program(stack_config(stack), stack)
 
 
 def provider_name(resource: Resource) -> str:

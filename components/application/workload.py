@@ -13,12 +13,34 @@ from pulumi_kubernetes.apps.v1 import (
 from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs, Service, ServicePortArgs, ServiceSpecArgs
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
-from components.application.configuration import configuration
+from components.application.configuration import Configuration, configuration
 from components.application.scaling import Autoscaling, autoscaler, disruption_budget
 from components.base import Component, Identity
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
 from components.platform.service_account import service_account
-from components.pods import PodArgs, Probes, Resources, hardened_pod
+from components.pods import (
+    ENDPOINT_REMOVAL_SECONDS,
+    Container,
+    Pod,
+    Resources,
+    hardened_pod,
+    http_probe,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probes:
+    """HTTP paths on the container's port.
+
+    Attributes:
+        startup: answers once the process is up; 60 tries, 2 seconds apart.
+        readiness: answers while the pod should get requests.
+        liveness: answers while a restart would not help; must not depend on another service.
+    """
+
+    startup: str
+    readiness: str
+    liveness: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,18 +127,14 @@ class Workload(Component):
                 template=PodTemplateSpecArgs(
                     metadata=self.metadata(),
                     spec=hardened_pod(
-                        PodArgs(
-                            name=name,
-                            image=args.image,
-                            port=args.port,
-                            resources=args.resources,
-                            probes=args.probes,
-                            selector=selector,
+                        Pod(
+                            containers=[_container(name, args, told)],
                             service_account=account.metadata.name,
-                            drain_seconds=args.drain_seconds,
-                            environment=told.environment,
                             volumes=told.volumes,
-                            mounts=told.mounts,
+                            spread=selector,
+                            # Count this release's pods alone: those that it replaces would pull it askew.
+                            spread_within=["pod-template-hash"],
+                            grace_seconds=ENDPOINT_REMOVAL_SECONDS + args.drain_seconds,
                         )
                     ),
                 ),
@@ -136,3 +154,18 @@ class Workload(Component):
             ),
             opts=self.child(),
         )
+
+
+def _container(name: str, args: WorkloadArgs, told: Configuration) -> Container:
+    return Container(
+        name=name,
+        image=args.image,
+        resources=args.resources,
+        ports={"http": args.port},
+        environment=told.environment,
+        mounts=told.mounts,
+        startup=http_probe(args.probes.startup, period_seconds=2, failure_threshold=60),
+        readiness=http_probe(args.probes.readiness, period_seconds=5, failure_threshold=2),
+        liveness=http_probe(args.probes.liveness, period_seconds=10, failure_threshold=3),
+        drains=True,
+    )

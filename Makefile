@@ -1,0 +1,71 @@
+# Every everyday command. `make help` lists them; each does all of its own set-up.
+
+STACK  ?= staging
+PYTHON ?= python3
+PY     := .venv/bin/python
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help: ## This list
+	@echo 'make TARGET [STACK=staging|production|local]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## The virtual environment, from the pinned requirements (every other target does it)
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): not found; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3 ..." >&2; exit 3; }
+	@$(PYTHON) simulator/bootstrap.py
+
+.PHONY: preview
+preview: setup ## Preview STACK with the real engine and the policy pack, without any account (BASE=main: against a revision)
+	@$(PY) -m simulator preview --stack '$(STACK)' $(if $(BASE),--base '$(BASE)')
+
+.PHONY: test
+test: lint types test-fast test-engine ## Everything that holds the platform's promises, except the heavy parts
+
+.PHONY: lint
+lint: setup ## Style
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --quiet --check . || { echo "make format mends it" >&2; exit 1; }
+
+.PHONY: types
+types: setup ## Strict types
+	@.venv/bin/mypy .
+
+.PHONY: test-fast
+test-fast: setup ## Tests that need no engine: units, policies, artifacts
+	@.venv/bin/pytest -n 2 tests/unit tests/policy tests/artifact
+
+.PHONY: test-engine
+test-engine: setup engine ## Tests that run the real engine over the simulated providers
+	@.venv/bin/pytest -n 2 tests/engine
+
+.PHONY: test-build
+test-build: setup ## Heavy: builds the engine from source, as a machine without the official download does
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact -k build
+
+.PHONY: engine
+engine: setup ## The pulumi engine: found, downloaded or built, once per version
+	@$(PY) -m simulator.engine >/dev/null
+
+.PHONY: bench
+bench: setup engine ## Measurements as JSON, each beside what it is compared to
+	@$(PY) -m bench
+
+.PHONY: docs
+docs: setup ## Renews docs/reference/ from the code
+	@$(PY) -m settings.schema
+
+.PHONY: format
+format: setup ## Mends style
+	@.venv/bin/ruff check --quiet --fix .
+	@.venv/bin/ruff format --quiet .
+
+.PHONY: lock
+lock: ## Renews constraints.txt from requirements*.txt
+	@$(PYTHON) simulator/bootstrap.py --lock
+
+.PHONY: clean
+clean: ## Removes .venv and build; the cached engine stays
+	@rm -rf .venv build

@@ -1,0 +1,170 @@
+"""`make bench`: prints one JSON object; progress goes to standard error, Ctrl-C prints what is there."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import programs
+from bench.measure import Peak, exponent, say, seconds, side_by_side
+from simulator.engine import release
+from simulator.engine.install import engine
+from simulator.session import Session
+from tests.recorder import ROOT
+
+WORKLOADS = (1, 10, 100, 300)
+ROUNDS = 3
+
+
+def main() -> None:
+    """Runs the measurements and prints them."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=[*MEASUREMENTS], action="append", help="leave the others out")
+    chosen = parser.parse_args().only or [*MEASUREMENTS]
+    result: dict[str, Any] = {
+        "machine": {
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        "providers": "simulated",
+    }
+    with tempfile.TemporaryDirectory(prefix="fixia-bench-") as folder, Session(engine()) as session:
+        session.init(programs.STACK, ROOT)
+        try:
+            for name in chosen:
+                say(name)
+                result[name] = MEASUREMENTS[name](Path(folder) / name, session)
+        except KeyboardInterrupt:
+            result["interrupted"] = True
+    print(json.dumps(result, indent=2))
+
+
+def first_preview(folder: Path, _: Session) -> dict[str, float]:
+    """From an empty clone to the first preview, beside the bare cost of what it has to fetch and compile."""
+    folder.mkdir(parents=True)
+    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL}
+    fresh = {**os.environ, "FIXIA_CACHE": str(folder / "cache")}
+    clone = folder / "clone"
+
+    def ours() -> None:
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], **quiet)
+        subprocess.run(["make", "preview"], cwd=clone, env=fresh, **quiet)
+
+    def pip() -> None:
+        subprocess.run(["python3", "-m", "venv", str(folder / "venv")], **quiet)
+        pinned = ["-c", str(ROOT / "constraints.txt"), "-r", str(ROOT / "requirements-dev.txt")]
+        subprocess.run([str(folder / "venv/bin/pip"), "install", "--quiet", *pinned], **quiet)
+
+    def go() -> None:
+        caches = {
+            "GOMODCACHE": str(folder / "go/mod"),
+            "GOCACHE": str(folder / "go/build"),
+            "GOFLAGS": "-modcacherw",
+        }
+        build = [
+            "go",
+            "build",
+            "-trimpath",
+            "-ldflags",
+            "-s -w",
+            "-o",
+            str(folder / "pulumi"),
+            release.PACKAGE,
+        ]
+        subprocess.run(build, cwd=release.FOLDER, env={**os.environ, **caches}, **quiet)
+
+    whole, bare = seconds(ours), seconds(pip) + seconds(go)
+    return {"clone_to_preview_s": whole, "pip_install_and_go_build_s": bare, "ratio": whole / bare}
+
+
+def warm_preview(folder: Path, session: Session) -> dict[str, float]:
+    """Ours beside a program of two resources, and beside the same resources declared flat."""
+    fleet = programs.with_workloads(30)
+    taken = side_by_side(
+        {
+            "staging": _preview(session, ROOT),
+            "two_resources": _preview(session, programs.two(folder / "two")),
+            "components": _preview(session, programs.ours(folder / "ours", fleet)),
+            "flat": _preview(session, programs.flat(folder / "flat", fleet)),
+        },
+        rounds=ROUNDS,
+    )
+    return {
+        "staging_s": taken["staging"],
+        "two_resources_s": taken["two_resources"],
+        "staging_to_two_resources": taken["staging"] / taken["two_resources"],
+        "thirty_workloads_s": taken["components"],
+        "thirty_workloads_flat_s": taken["flat"],
+        "component_overhead": taken["components"] / taken["flat"],
+    }
+
+
+def growth(folder: Path, session: Session) -> dict[str, Any]:
+    """Preview with more and more workloads: how its time grows, and what it holds in memory."""
+    empty = seconds(_preview(session, programs.two(folder / "two")))
+    points, peaks = {}, {}
+    for count in WORKLOADS:
+        program = programs.ours(folder / str(count), programs.with_workloads(count))
+        with Peak() as peak:
+            points[count] = seconds(_preview(session, program))
+        peaks[count] = peak.mib
+        say(f"{count} workloads: {points[count]:.1f} s, {peak.mib:.0f} MiB")
+    beyond = {count: taken - empty for count, taken in points.items() if count >= 10}
+    return {"seconds": points, "two_resources_s": empty, "exponent": exponent(beyond), "peak_mib": peaks}
+
+
+def policies(folder: Path, session: Session) -> dict[str, float]:
+    """The policy pack: its cost per resource, and its share of a preview."""
+    program = programs.ours(folder / "ours", programs.with_workloads(100))
+    events = folder / "events.jsonl"
+    taken = side_by_side(
+        {
+            "without": _preview(session, program),
+            "with": _preview(session, program, "--policy-pack", str(ROOT / "policies")),
+        },
+        rounds=ROUNDS,
+    )
+    _preview(session, program, "--event-log", str(events))()
+    resources = sum('"resourcePreEvent"' in line for line in events.read_text().splitlines())
+    cost = taken["with"] - taken["without"]
+    return {
+        "resources": resources,
+        "without_s": taken["without"],
+        "with_s": taken["with"],
+        "ms_per_resource": 1000 * cost / resources,
+        "share_of_preview": cost / taken["with"],
+    }
+
+
+def _preview(session: Session, program: Path, *options: str) -> Callable[[], object]:
+    def run() -> None:
+        settings = program / f"Pulumi.{programs.STACK}.yaml"
+        done = session.pulumi(
+            *("preview", "--stack", programs.STACK, "--config-file", str(settings), *options),
+            program=program,
+            capture=True,
+            env={"PULUMI_DEBUG_COMMANDS": "true"},
+        )
+        if done.returncode:
+            raise SystemExit(
+                f"{program}: the preview failed, so nothing was measured\n{done.stdout}{done.stderr}"
+            )
+
+    return run
+
+
+MEASUREMENTS: dict[str, Callable[[Path, Session], dict[str, Any]]] = {
+    "warm_preview": warm_preview,
+    "growth": growth,
+    "policies": policies,
+    "first_preview": first_preview,
+}
+
+if __name__ == "__main__":
+    main()
