@@ -1,0 +1,1 @@
+"""The language host: how the engine runs Python programs and policy packs."""

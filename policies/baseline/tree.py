@@ -1,0 +1,137 @@
+"""Read nested properties without losing their paths, and without mistaking unknown for absent."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from baseline.model import UNKNOWN, Value, Violation, describe
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_]\w*")
+
+
+class MalformedError(Exception):
+    """A property is of another shape than its schema says, so nothing below it can be checked.
+
+    Attributes:
+        violation: What to report: a policy that can't read a property has not been satisfied.
+    """
+
+    def __init__(self, node: "Node", expected: str) -> None:
+        super().__init__(f"{node.path} is {describe(node.value)}, expected {expected}")
+        self.violation = Violation(
+            node.path, node.value, expected, "Give the property the shape of its schema."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and the path that leads to it.
+
+    Attributes:
+        value: The value; None when absent, `UNKNOWN` when it or a block around it is unknown.
+        path: The property path, as Pulumi writes it.
+    """
+
+    value: Value
+    path: str = ""
+
+    def at(self, *keys: str) -> "Node":
+        """Follow keys downwards. Below an absent block all is absent, below an unknown one unknown.
+
+        Args:
+            keys: The keys, outermost first.
+
+        Returns:
+            The node there.
+
+        Raises:
+            MalformedError: A value on the way is neither a block, absent nor unknown.
+        """
+        node = self
+        for key in keys:
+            node = node._child(key)
+        return node
+
+    def items(self) -> list["Node"]:
+        """List the elements. An unknown list counts as one unknown element, so that nobody overlooks it.
+
+        Returns:
+            The elements; none when the list is absent.
+
+        Raises:
+            MalformedError: The value is not a list.
+        """
+        if self.value is None:
+            return []
+        if self.value is UNKNOWN:
+            return [Node(UNKNOWN, f"{self.path}[*]")]
+        if not isinstance(self.value, list):
+            raise MalformedError(self, "a list")
+        return [Node(value, f"{self.path}[{index}]") for index, value in enumerate(self.value)]
+
+    def fields(self) -> list["Node"]:
+        """List what is set in a block, sorted by key. An unknown block counts as one unknown field.
+
+        Returns:
+            The fields that are not absent; none when the block is.
+
+        Raises:
+            MalformedError: The value is not a block.
+        """
+        if self.value is None:
+            return []
+        if self.value is UNKNOWN:
+            return [Node(UNKNOWN, f"{self.path}.*")]
+        if not isinstance(self.value, dict):
+            raise MalformedError(self, "a block")
+        return [self._child(key) for key in sorted(self.value) if self.value[key] is not None]
+
+    @property
+    def key(self) -> str:
+        """The last key of the path, for fields whose keys are plain names."""
+        return self.path.rpartition(".")[2]
+
+    def _child(self, key: str) -> "Node":
+        path = self._path_of(key)
+        if self.value is None or self.value is UNKNOWN:
+            return Node(self.value, path)
+        if not isinstance(self.value, dict):
+            raise MalformedError(self, "a block")
+        return Node(self.value.get(key), path)
+
+    def _path_of(self, key: str) -> str:
+        if not _PLAIN_KEY.fullmatch(key):
+            return f'{self.path}["{key}"]'
+        return f"{self.path}.{key}" if self.path else key
+
+
+def must(node: Node, accepts: Callable[[Value], bool], valid: str) -> Iterator[Violation]:
+    """Require a value to satisfy a predicate, which an unknown value never does.
+
+    Args:
+        node: The property.
+        accepts: The predicate, called with known values only.
+        valid: What it accepts, in words.
+
+    Yields:
+        One violation, or none.
+    """
+    if node.value is UNKNOWN or not accepts(node.value):
+        yield Violation(node.path, node.value, valid)
+
+
+def must_be(node: Node, *valid: Value) -> Iterator[Violation]:
+    """Require one of a few values. None among them means that the property may be absent.
+
+    Args:
+        node: The property.
+        valid: The values accepted. Types count: ``"true"`` is not ``true``, nor is ``0`` ``false``.
+
+    Yields:
+        One violation, or none.
+    """
+
+    def accepts(value: Value) -> bool:
+        return any(type(value) is type(one) and value == one for one in valid)
+
+    yield from must(node, accepts, " or ".join(describe(one) for one in valid))

@@ -1,0 +1,62 @@
+"""The simulator's commands: `python -m simulator preview --stack staging`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulator.engine.install import engine
+from simulator.preview import Preview
+from simulator.processes import guarded
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the command line without the program's name; the process's own if left out.
+
+    Returns:
+        The exit status: the engine's own, or that of a fault.
+    """
+    options = _parser().parse_args(arguments)
+    status = 0
+
+    def command() -> None:
+        nonlocal status
+        status = _preview(options)
+
+    return guarded("simulator", command) or status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    preview = commands.add_parser(
+        "preview",
+        help="preview a stack with the real engine over simulated providers",
+        description="Preview a stack with the real engine over simulated providers. Needs no account and "
+        "contacts nothing. Writes build/preview-<stack>.md and .json.",
+    )
+    preview.add_argument("--stack", required=True, help="the stack, as in Pulumi.<stack>.yaml")
+    preview.add_argument("--base", metavar="REF", help="compare with this git revision instead of nothing")
+    preview.add_argument("--diff", action="store_true", help="have the engine print every property")
+    preview.add_argument(
+        "--program", type=Path, default=Path.cwd(), metavar="FOLDER", help="default: the current folder"
+    )
+    preview.add_argument("extra", nargs="*", metavar="-- ...", help="more arguments of `pulumi preview`")
+    return parser
+
+
+def _preview(options: argparse.Namespace) -> int:
+    preview = Preview(
+        program=options.program.resolve(),
+        stack=options.stack,
+        base=options.base,
+        extra=[*(["--diff"] if options.diff else []), *options.extra],
+    )
+    return preview.run(engine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
