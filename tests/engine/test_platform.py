@@ -1,0 +1,278 @@
+"""The whole platform through the real engine: preview, up, edits, destroy."""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.session import Session
+from tests.engine.platform import Config, Platform, config, operations, program_copy
+
+pytestmark = pytest.mark.engine
+
+ALL_POLICIES = ("--policy-pack", "policies")
+
+
+@pytest.fixture
+def platform(session: Session, tmp_path: Path) -> Platform:
+    made = Platform(session, tmp_path)
+    session.init(made.stack, made.program)
+    return made
+
+
+@pytest.fixture(scope="module")
+def deployed(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The staging stack, up; tests only preview edits of it."""
+    with Session(engine) as session:
+        made = Platform(session, tmp_path_factory.mktemp("deployed"))
+        session.init(made.stack, made.program)
+        done, _ = made.run("up", config())
+        assert done.returncode == 0, made.output
+        yield made
+
+
+@pytest.mark.parametrize("stack", ["local", "staging", "production"])
+def test_every_stack_previews_clean(session: Session, tmp_path: Path, stack: str) -> None:
+    platform = Platform(session, tmp_path, stack=stack)
+    session.init(stack, platform.program)
+    done, report = platform.run("preview", None, *ALL_POLICIES)
+    assert done.returncode == 0, platform.output
+    assert report.counts["create"] >= 20
+    assert set(report.counts) == {"create"}
+    assert report.policies >= 12
+    assert not report.violations
+    assert not report.diagnostics
+    assert "warning" not in platform.output.lower()
+
+
+def test_after_up_there_is_nothing_to_change(deployed: Platform) -> None:
+    done, report = deployed.run("preview", config(), "--expect-no-changes", *ALL_POLICIES)
+    assert done.returncode == 0, deployed.output
+    assert operations(report) == {}
+
+
+def test_a_refresh_finds_no_drift(platform: Platform) -> None:
+    platform.run("up")
+    count = len(platform.state())
+    done, _ = platform.run("refresh", None, "--expect-no-changes")
+    assert done.returncode == 0, platform.output
+    assert f"{count} unchanged" in done.stdout
+
+
+def workload(settings: Config) -> dict[str, Any]:
+    api: dict[str, Any] = settings["fixia:workloads"]["api"]
+    return api
+
+
+def image(settings: Config) -> None:
+    workload(settings)["image"] = "ghcr.io/fixia/api:1.0.1"
+
+
+def scale(settings: Config) -> None:
+    workload(settings)["autoscaling"]["max"] = 4
+
+
+def variable(settings: Config) -> None:
+    workload(settings)["config"]["LOG_LEVEL"] = "info"
+
+
+def credential(settings: Config) -> None:
+    settings["fixia:secrets"]["jwt-secret"]["generate"] = 48
+
+
+def quota(settings: Config) -> None:
+    settings["fixia:platform"]["namespaces"]["data"]["quota"]["cpu"] = "2"
+
+
+def port(settings: Config) -> None:
+    workload(settings)["port"] = 8080
+
+
+def silence(settings: Config) -> None:
+    workload(settings)["talksTo"] = []
+
+
+def tier(settings: Config) -> None:
+    settings["fixia:platform"]["namespaces"]["search"] = {"quota": {"cpu": "1", "memory": "1Gi", "pods": 5}}
+
+
+def no_tier(settings: Config) -> None:
+    del settings["fixia:platform"]["namespaces"]["monitoring"]
+
+
+def second_workload(settings: Config) -> None:
+    settings["fixia:workloads"]["realtime"] = {
+        **copy.deepcopy(workload(settings)),
+        "autoscaling": {"min": 1, "max": 1, "cpuPercent": 70, "memoryPercent": 80},
+        "talksTo": ["api"],
+        "secrets": [],
+    }
+
+
+def product(settings: Config) -> None:
+    settings["fixia:stack"]["product"] = "shop"
+
+
+def owner(settings: Config) -> None:
+    settings["fixia:stack"]["owner"] = "sre"
+
+
+NAMESPACE_PARTS = ("", "-namespace", "-quota", "-limits", "-default-deny", "-dns")
+
+EDITS: list[tuple[Callable[[Config], None], dict[str, str]]] = [
+    (image, {"api-deployment": "update"}),
+    (scale, {"api-autoscaler": "update"}),
+    (variable, {"api-config": "replace", "api-deployment": "update"}),
+    (credential, {"credentials-jwt-secret": "replace", "api-secrets": "replace", "api-deployment": "update"}),
+    (quota, {"data-quota": "update"}),
+    (port, {"api-deployment": "update"}),
+    (silence, {"api-egress": "delete"}),
+    (tier, {f"search{part}": "create" for part in NAMESPACE_PARTS}),
+    (no_tier, {f"monitoring{part}": "delete" for part in NAMESPACE_PARTS}),
+    (
+        second_workload,
+        {
+            f"realtime{part}": "create"
+            for part in (
+                *("", "-config", "-account", "-deployment", "-service", "-autoscaler", "-disruption-budget"),
+                *("-egress", "-to-api"),
+            )
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "expected"), EDITS, ids=[edit.__name__ for edit, _ in EDITS])
+def test_an_edit_does_exactly_what_it_should(
+    deployed: Platform, edit: Callable[[Config], None], expected: dict[str, str]
+) -> None:
+    settings = config()
+    edit(settings)
+    done, report = deployed.run("preview", settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert operations(report) == expected
+
+
+def test_another_owner_changes_labels_and_replaces_nothing(deployed: Platform) -> None:
+    settings = config()
+    owner(settings)
+    done, report = deployed.run("preview", settings)
+    assert done.returncode == 0, done.stdout
+    assert set(operations(report).values()) == {"update"}
+    assert {change.properties for change in report.changes if change.name == "api-service"} == {
+        ("metadata.labels.owner",)
+    }
+
+
+def test_another_product_name_is_called_out_as_replacement(deployed: Platform) -> None:
+    settings = config()
+    product(settings)
+    _, report = deployed.run("preview", settings)
+    replaced = {change.name: change.causes for change in report.changes if change.operation == "replace"}
+    assert "metadata.name" in replaced["app-namespace"]
+    assert "spec.selector" in str(replaced["api-deployment"])
+
+
+def test_a_fault_in_the_settings_is_one_message_and_no_traceback(deployed: Platform) -> None:
+    settings = config()
+    workload(settings)["replicas"] = 3
+    workload(settings)["autoscaling"]["min"] = 9
+    done, _ = deployed.run("preview", settings)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Pulumi.staging.yaml: 2 settings are wrong" in said
+    assert "fixia:workloads.api.replicas" in said
+    assert "fixia:workloads.api.autoscaling.max" in said
+    assert "Traceback" not in said
+
+
+def test_a_broken_promise_in_the_code_fails_with_the_policy_and_its_remedy(
+    platform: Platform, tmp_path: Path
+) -> None:
+    program = program_copy(tmp_path / "broken")
+    pods = program / "components" / "pods.py"
+    whole = pods.read_text()
+    pods.write_text(whole.replace("allow_privilege_escalation=False", "allow_privilege_escalation=True"))
+    assert pods.read_text() != whole
+    done, report = platform.run("preview", config(), *ALL_POLICIES, program=program)
+    assert done.returncode != 0
+    assert {violation.policy for violation in report.violations} == {"no-privilege-escalation"}
+    (violation,) = report.violations
+    assert violation.level == "mandatory"
+    assert "api-deployment" in violation.resource
+    assert "allowPrivilegeEscalation" in violation.message
+    assert "no-privilege-escalation" in done.stdout + done.stderr
+
+
+def test_a_misspelt_field_deep_in_an_object_fails_with_its_path(platform: Platform, tmp_path: Path) -> None:
+    program = program_copy(tmp_path / "broken")
+    entry = program / "__main__.py"
+    entry.write_text(
+        entry.read_text()
+        + 'pulumi_kubernetes.apps.v1.Deployment("odd", spec={"selector": {"matchLabels": {"a": "b"}}, "template": '
+        '{"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "odd", "imagePulPolicy": "Always"}]}}},'
+        "opts=pulumi.ResourceOptions(provider=opts.providers[0]))\n"
+    )
+    done, _ = platform.run("preview", config(), program=program)
+    assert done.returncode != 0
+    assert "spec.template.spec.containers[0].imagePulPolicy" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("aliased", [False, True])
+def test_a_renamed_component_is_a_loss_unless_it_has_an_alias(
+    deployed: Platform, tmp_path: Path, aliased: bool
+) -> None:
+    program = program_copy(tmp_path / "renamed")
+    entry = program / "__main__.py"
+    options = 'pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[pulumi.Alias(name="credentials")]))'
+    text = entry.read_text().replace('    "credentials",\n', '    "keys",\n')
+    if aliased:
+        text = text.replace("    ),\n    opts,\n)", f"    ),\n    {options},\n)")
+        assert options in text
+    entry.write_text(text)
+    done, report = deployed.run("preview", config(), program=program)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lost = {change.name for change in report.changes if change.operation == "delete"}
+    assert ("credentials-jwt-secret" in lost) is not aliased
+    assert ("api-secrets" in operations(report)) is not aliased
+
+
+def test_destroy_leaves_nothing(platform: Platform) -> None:
+    platform.run("up")
+    assert len(platform.state()) >= 20
+    done, _ = platform.run("destroy")
+    assert done.returncode == 0, platform.output
+    assert platform.state() == []
+    assert [file for file in platform.session.cloud.rglob("*") if file.is_file()] == []
+
+
+def test_no_secret_leaves_the_engine_in_plain_text(platform: Platform) -> None:
+    given = "https://cafe0123456789@errors.example/42"
+    platform.run("preview")
+    file = platform.folder / f"Pulumi.{platform.stack}.yaml"
+    set_secret = ("config", "set", "--secret", "--path", "fixia:secrets.errors-dsn.value", given)
+    done = platform.session.pulumi(
+        *set_secret,
+        "--stack",
+        platform.stack,
+        "--config-file",
+        str(file),
+        program=platform.program,
+        capture=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert given not in file.read_text()
+    done, _ = platform.run("up", None, "--diff", *ALL_POLICIES)
+    assert done.returncode == 0, platform.output
+    (made,) = [r for r in platform.state("--show-secrets") if r["type"].endswith("RandomPassword")]
+    generated = made["outputs"]["result"]["plaintext"].strip('"')
+    assert len(generated) == 64
+    platform.run("preview", None, "--diff")
+    platform.run("refresh", None, "--diff")
+    written = [file for file in platform.session.folder.rglob("*") if file.is_file()]
+    assert any("stacks" in str(file) for file in written)
+    for secret in (given, generated):
+        assert secret not in platform.output
+        assert [str(file) for file in written if secret.encode() in file.read_bytes()] == []
