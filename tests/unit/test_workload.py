@@ -1,10 +1,12 @@
 """What a workload promises, read off the objects that the whole program makes."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from components.pods import ENDPOINT_REMOVAL_SECONDS
+from settings.types import quantity
 from tests.recorder import Recording, is_pulumi_secret
 
 
@@ -106,3 +108,19 @@ def test_a_change_of_configuration_makes_a_new_object(recording: Recording) -> N
         resource = recording.one(f"kubernetes:core/v1:{kind}", name)
         assert resource.inputs["immutable"] is True
         assert "name" not in resource.inputs["metadata"]
+
+
+def test_the_heap_fits_the_memory_limit(recording: Recording) -> None:
+    (container,) = pod(recording)["containers"]
+    options = recording.one("kubernetes:core/v1:ConfigMap", "api-config").inputs["data"]["NODE_OPTIONS"]
+    heap = int(options.removeprefix("--max-old-space-size=")) * 2**20
+    assert heap == 2**30
+    assert quantity(container["resources"]["limits"]["memory"]) >= heap * Decimal("1.2")
+
+
+def test_production_fits_the_recommended_machine(recordings: dict[str, Recording]) -> None:
+    quotas = [
+        r.inputs["spec"]["hard"] for r in recordings["production"].of_type("kubernetes:core/v1:ResourceQuota")
+    ]
+    assert sum(quantity(quota["requests.cpu"]) for quota in quotas) <= 8
+    assert sum(quantity(quota["requests.memory"]) for quota in quotas) <= quantity("16Gi")
