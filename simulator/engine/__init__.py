@@ -1,0 +1,1 @@
+"""The real `pulumi` engine, on any machine."""
