@@ -32,6 +32,7 @@ lint: setup ## Style
 .PHONY: types
 types: setup ## Strict types
 	@.venv/bin/mypy .
+	@.venv/bin/mypy policies/__main__.py
 
 .PHONY: test-fast
 test-fast: setup ## Tests that need no engine: units, policies, artifacts
