@@ -57,6 +57,7 @@ bench: setup engine ## Measurements as JSON, each beside what it is compared to
 .PHONY: docs
 docs: setup ## Renews docs/reference/ from the code
 	@$(PY) -m settings.schema
+	@$(PY) -m tests.reference
 
 .PHONY: format
 format: setup ## Mends style

@@ -1,0 +1,159 @@
+"""Who reaches whom in each stack: exactly what its settings declare, and nothing else."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from simulator.reachability.matrix import EXTERNAL, Cluster, Flow
+from simulator.reachability.page import page
+from simulator.reachability.parties import External
+from tests.recorder import STACKS, Recording, record_program, stack_config
+from tests.reference import generated, kubernetes_objects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the platform as its network sees it.
+
+    Attributes:
+        pods: who calls, as `<namespace>/<kind>/<name>`; empty if it only listens.
+        listens: what its callers reach: who, protocol and port.
+        calls: the parts that it calls.
+    """
+
+    pods: str = ""
+    listens: Sequence[tuple[str, str, int]] = ()
+    calls: Sequence[str] = ()
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    "dns": Part(
+        listens=[("kube-system/deployment/kube-dns", protocol, 53) for protocol in ("UDP", "TCP")],
+    ),
+    "internet": Part(listens=[("internet", "TCP", 443), ("internet, IPv6", "TCP", 443)]),
+}
+"""What the settings have no workload for; a new component of the platform is a line here."""
+
+
+def declared(config: Mapping[str, str]) -> set[Flow]:
+    """Every connection that a stack's configuration and the table above declare."""
+    product = json.loads(config["fixia:stack"])["product"]
+    workloads = json.loads(config["fixia:workloads"])
+    parts = {**{name: _part(name, workload, product) for name, workload in workloads.items()}, **PARTS}
+    return {
+        Flow(part.pods, *listening)
+        for part in parts.values()
+        if part.pods
+        for callee in part.calls
+        for listening in parts[callee].listens
+    }
+
+
+def _part(name: str, workload: Mapping[str, Any], product: str) -> Part:
+    pods = f"{product}-{workload.get('namespace', 'app')}/deployment/{name}"
+    return Part(
+        pods=pods,
+        listens=[(pods, "TCP", workload["port"])],
+        calls=[*workload.get("talksTo", ()), "dns"],
+    )
+
+
+def cluster(recording: Recording) -> Cluster:
+    return Cluster.read(kubernetes_objects(recording))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_only_what_is_declared_gets_through(stack: str, recordings: dict[str, Recording]) -> None:
+    assert cluster(recordings[stack]).flows() == declared(stack_config(stack))
+
+
+def test_only_what_is_declared_gets_through_between_workloads() -> None:
+    """No stack has to have workloads that call each other, so here are some.
+
+    All listen on one port, and two pairs share a namespace: a policy wider than its pair would mix them up.
+    """
+    config = stack_config("staging")
+    api = json.loads(config["fixia:workloads"])["api"]
+    platform = json.loads(config["fixia:platform"])
+    for name in ("app", "data"):
+        platform["namespaces"][name]["quota"] = {"cpu": "20", "memory": "40Gi", "pods": 99}
+    workloads = {
+        "api": {**api, "talksTo": ["store", "internet"]},
+        "realtime": {**api, "talksTo": ["api"]},
+        "store": {**api, "namespace": "data", "talksTo": []},
+        "front": {**api, "talksTo": ["back", "archive"]},
+        "back": {**api, "talksTo": []},
+        "archive": {**api, "namespace": "data", "talksTo": []},
+    }
+    config |= {"fixia:workloads": json.dumps(workloads), "fixia:platform": json.dumps(platform)}
+    flows = cluster(record_program(config, "staging")).flows()
+    assert flows == declared(config)
+    assert Flow("fixia-app/deployment/api", "fixia-data/deployment/store", "TCP", api["port"]) in flows
+    assert Flow("fixia-app/deployment/front", "fixia-app/deployment/api", "TCP", api["port"]) not in flows
+
+
+def test_every_pod_is_isolated_in_both_directions(recording: Recording) -> None:
+    made = cluster(recording)
+    assert made.pods
+    assert made.open("Ingress") == made.open("Egress") == []
+    assert made.undecided == ()
+
+
+def test_no_pod_reaches_credentials_or_anything_private(recording: Recording) -> None:
+    names = {"cloud metadata", "cloud metadata, IPv6", "private network", "API server"}
+    assert names <= {party.name for party in EXTERNAL}
+    assert not [flow for flow in cluster(recording).flows() if flow.destination in names]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.20.30.40",
+        "100.64.0.1",
+        "127.0.0.1",
+        "169.254.170.2",
+        "172.31.255.254",
+        "192.168.1.1",
+        "fe80::1",
+        "fd00::1",
+    ],
+)
+def test_no_pod_reaches_a_private_address_on_the_internets_port(address: str, recording: Recording) -> None:
+    there = (External(name="there", address=address, port=443),)
+    flows = Cluster.read(kubernetes_objects(recording), external=there).flows()
+    assert "there" not in {flow.destination for flow in flows}
+
+
+def test_nothing_outside_reaches_a_pod(recording: Recording) -> None:
+    outside = {party.name for party in EXTERNAL}
+    assert not [flow for flow in cluster(recording).flows() if flow.source in outside]
+
+
+def test_without_its_policies_the_program_would_be_open(recording: Recording) -> None:
+    objects = [thing for thing in kubernetes_objects(recording) if thing["kind"] != "NetworkPolicy"]
+    flows = Cluster.read(objects).flows()
+    assert {"cloud metadata", "private network", "API server"} <= {flow.destination for flow in flows}
+    assert "internet" in {flow.source for flow in flows}
+
+
+def test_the_page_is_current(recordings: dict[str, Recording]) -> None:
+    for path, text in generated(recordings).items():
+        assert path.read_text() == text, f"{path} is out of date: run `make docs`"
+
+
+def test_the_page_marks_what_only_some_stacks_have(recordings: dict[str, Recording]) -> None:
+    objects = kubernetes_objects(recordings["staging"])
+    lax = [thing for thing in objects if thing["kind"] != "NetworkPolicy"]
+    text = page(
+        {"strict": Cluster.read(objects), "lax": Cluster.read(lax), "empty": Cluster.read([])},
+    )
+    api = "`fixia-app/deployment/api`"
+    assert f"| `cloud metadata` | TCP 80 | {api} (lax) |" in text
+    assert f"| `internet` | TCP 443 | {api} (strict, lax) |" in text
+    assert (
+        f"| {api} (strict, lax) | TCP 3000 | {api} (lax), `kube-system/deployment/kube-dns` (lax) |" in text
+    )
+    assert f"- may call anyone: {api} (lax)\n" in text
