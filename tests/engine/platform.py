@@ -86,8 +86,10 @@ class Platform:
 
     def state(self, *options: str) -> list[dict[str, Any]]:
         """The resources in the stack's state."""
+        # Not in the program's folder: the engine would write its salt into the stack's file there.
+        (elsewhere,) = (self.session.folder / "projects").iterdir()
         done = self.session.pulumi(
-            "stack", "export", "--stack", self.stack, *options, program=self.program, capture=True
+            "stack", "export", "--stack", self.stack, *options, program=elsewhere, capture=True
         )
         exported = json.loads(done.stdout)
         return list(exported["deployment"].get("resources", []))

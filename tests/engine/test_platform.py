@@ -9,10 +9,18 @@ import pytest
 
 from simulator.session import Session
 from tests.engine.platform import Config, Platform, config, operations, program_copy
+from tests.recorder import ROOT
 
 pytestmark = pytest.mark.engine
 
 ALL_POLICIES = ("--policy-pack", "policies")
+
+
+@pytest.fixture(autouse=True)
+def _the_repositorys_own_files_stay_as_they_are() -> Iterator[None]:
+    before = {file: file.read_bytes() for file in ROOT.glob("Pulumi*.yaml")}
+    yield
+    assert {file: file.read_bytes() for file in ROOT.glob("Pulumi*.yaml")} == before
 
 
 @pytest.fixture

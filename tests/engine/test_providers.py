@@ -188,7 +188,7 @@ def test_life(session: Session, write: Callable[..., Path]) -> None:
     path, web = held["apps.Deployment/web%2Fweb"]
     web["inputs"]["spec"]["replicas"] = 9
     path.write_text(json.dumps(web))
-    held["index.dnsRecord:DnsRecord".replace(":", "%3A") + "/" + outputs["record"]][0].unlink()
+    held[f"DnsRecord/{outputs['record']}"][0].unlink()
     refreshed = run(session, program, "refresh", "--yes", "--skip-preview")
     assert "~ 1 updated" in refreshed
     assert "- 1 deleted" in refreshed
@@ -202,13 +202,99 @@ def test_edits(session: Session, write: Callable[..., Path]) -> None:
     program = write()
     session.init("test", program)
     run(session, program, "up", "--yes", "--skip-preview")
-    write(REPLICAS="3")
-    assert steps(session, program) == {"Deployment web": "update"}
-    write(TOKEN="another-secret")
-    assert steps(session, program) == {"Secret credentials": "replace"}
-    write(MODE="loud")
-    announced = steps(session, program)
-    assert announced["ConfigMap settings"] == "replace"
-    assert announced["Deployment web"] == "update"
-    write(ROLE="other")
-    assert steps(session, program) == {"Role backup": "replace"}
+    before = json.loads(run(session, program, "stack", "output", "--json"))
+    write(TOKEN="another-secret", MODE="loud", IMAGE="registry.test/web:2", ROLE="other")
+    assert steps(session, program) == {
+        "ConfigMap settings": "replace",
+        "Deployment web": "update",
+        "Role backup": "replace",
+        "Secret credentials": "replace",
+    }
+    run(session, program, "up", "--yes", "--skip-preview")
+    after = json.loads(run(session, program, "stack", "output", "--json"))
+    assert {name for name in before if before[name] != after[name]} == {"settings", "role"}
+    assert steps(session, program) == {}
+    assert len(records(session)) == 11, "what was replaced is gone"
+
+
+SMALL = """
+    import pulumi
+    import pulumi_kubernetes as k8s
+
+    cluster = pulumi.ResourceOptions(provider=k8s.Provider("cluster", context="simulated"))
+    labels = {"app": "web"}
+    k8s.apps.v1.Deployment(
+        "web",
+        metadata={"name": "web"},
+        spec={
+            "selector": {"match_labels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [CONTAINER]}},
+        },
+        opts=cluster,
+    )
+"""
+
+
+def test_a_program_is_refused_with_every_path(session: Session, write_program: WriteProgram) -> None:
+    container = """{
+        "image": "web:1",
+        "imagePullPolcy": "Always",
+        "ports": [{"container_port": "8080"}],
+        "env": [{"name": "TOKEN", "value": pulumi.Output.secret(47114711)}],
+    }"""
+    program = write_program(SMALL.replace("CONTAINER", container))
+    session.init("test", program)
+    said = refused(session, program, "preview")
+    path = "spec.template.spec.containers[0]"
+    for expected in (
+        f"{path}.imagePullPolcy: unknown property; did you mean imagePullPolicy?",
+        f'{path}.ports[0].containerPort: expected an integer, found a string "8080"',
+        f"{path}.name: missing required property",
+        f"{path}.env[0].value: expected a string, found an integer",
+    ):
+        assert expected in said
+    assert "47114711" not in said
+    assert "Traceback" not in said
+
+
+NAMESPACE = """
+    import pulumi
+    import pulumi_kubernetes as k8s
+
+    cluster = pulumi.ResourceOptions(provider=k8s.Provider("cluster", context="simulated"))
+    for name in NAMES:
+        k8s.core.v1.Namespace(name, metadata={"name": "shop"}, opts=cluster)
+"""
+
+
+def test_two_resources_of_one_name_collide(session: Session, write_program: WriteProgram) -> None:
+    program = write_program(NAMESPACE.replace("NAMES", '["one", "two"]'))
+    session.init("test", program)
+    run(session, program, "preview")
+    assert "namespaces 'shop' already exists" in refused(session, program, "up", "--yes", "--skip-preview")
+    assert len(records(session)) == 1
+
+
+def test_what_exists_can_be_imported(session: Session, write_program: WriteProgram) -> None:
+    program = write_program(NAMESPACE.replace("NAMES", '["one"]'))
+    session.init("test", program)
+    run(session, program, "up", "--yes", "--skip-preview")
+    other = write_program(
+        """
+        import pulumi
+        import pulumi_kubernetes as k8s
+
+        cluster = k8s.Provider("cluster", context="simulated")
+        k8s.core.v1.Namespace(
+            "adopted",
+            metadata={"name": "shop"},
+            opts=pulumi.ResourceOptions(provider=cluster, import_="shop"),
+        )
+        """,
+        name="other",
+    )
+    session.init("test", other)
+    assert steps(session, other)["Namespace adopted"] == "import"
+    assert "= 1 imported" in run(session, other, "up", "--yes", "--skip-preview")
+    assert steps(session, other) == {}
+    assert len(records(session)) == 1
