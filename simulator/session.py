@@ -35,7 +35,7 @@ from simulator.faults import USAGE, Fault
 from simulator.processes import uninterrupted
 from simulator.stack_file import PASSPHRASE
 
-PROVIDERS: Final = ("kubernetes", "aws", "cloudflare", "random")
+PROVIDERS: Final = ("kubernetes", "aws", "cloudflare", "random", "tls")
 """The providers that a session simulates, in the order in which they are named to the user."""
 
 _REPOSITORY: Final = Path(__file__).resolve().parent.parent

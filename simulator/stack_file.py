@@ -42,6 +42,9 @@ def stacks(program: Path) -> list[str]:
 def with_placeholders(stack_file: Path, target: Path) -> list[str]:
     """Copy a stack's file with a placeholder in the place of each encrypted value.
 
+    An empty mapping under `<project>:secrets` is a credential that nobody has set yet; it gets a placeholder
+    as its `value` too.
+
     Everything else keeps its key, its type and its spelling: the copy is made on YAML nodes, which
     nothing has interpreted. Comments are not copied.
 
@@ -58,7 +61,8 @@ def with_placeholders(stack_file: Path, target: Path) -> list[str]:
     """
     root = _compose(stack_file)
     root.value = [pair for pair in root.value if pair[0].value not in _KEYS_OF_ENCRYPTION]
-    replaced = [path for key, value in root.value if key.value == "config" for path in _replace(value, "")]
+    configs = [value for key, value in root.value if key.value == "config"]
+    replaced = [path for config in configs for fill in (_replace, _fill) for path in fill(config, "")]
     salt = (_text("encryptionsalt"), _text(_SALT))
     root.value.insert(0, salt)
     # Wide lines: a folded scalar would be the same value, but harder to compare.
@@ -122,6 +126,18 @@ def _replace(node: yaml.Node, path: str) -> Iterator[str]:
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _replace(value, f"{path}[{index}]")
+
+
+def _fill(config: yaml.Node, path: str) -> Iterator[str]:
+    """Give each credential that is declared and not set a placeholder, and yield the path of its value."""
+    for key, section in config.value if isinstance(config, yaml.MappingNode) else ():
+        if not key.value.endswith(":secrets") or not isinstance(section, yaml.MappingNode):
+            continue
+        for name, secret in section.value:
+            if isinstance(secret, yaml.MappingNode) and not secret.value:
+                encrypted = yaml.MappingNode(_MAP, [(_text("secure"), _text(_CIPHERTEXT))])
+                secret.value = [(_text("value"), encrypted)]
+                yield f"{path}{key.value}.{name.value}.value"
 
 
 def _is_secret(node: yaml.Node) -> bool:

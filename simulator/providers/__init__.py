@@ -1,0 +1,1 @@
+"""Simulated providers: the real engine previews and deploys a program over them without any account."""

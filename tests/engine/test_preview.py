@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from simulator.session import PROVIDERS
+
 pytestmark = pytest.mark.engine
 
 WriteProgram = Callable[..., Path]
@@ -60,7 +62,7 @@ def test_a_preview_writes_its_report_and_names_the_placeholders(write_program: W
     done = preview(program, "--stack", "dev")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr.splitlines() == [
-        "simulated providers: kubernetes, aws, cloudflare, random (no account, nothing is contacted)",
+        f"simulated providers: {', '.join(PROVIDERS)} (no account, nothing is contacted)",
         "placeholder secrets stand in for: tiny:code",
         f"report: {program}/build/preview-dev.md, {program}/build/preview-dev.json",
     ]

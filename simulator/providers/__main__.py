@@ -1,0 +1,59 @@
+"""Serve one simulated provider: `python -m simulator.providers <name>`.
+
+The engine starts this as a resource plugin, reads the port from the first line of standard output, and ends
+it with a signal.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from simulator.providers.core import Provider
+from simulator.providers.server import serve
+from simulator.providers.store import Store
+
+STATE: Final = "FIXIA_SIMULATOR_STATE"
+"""The environment variable that names the folder in which the simulated cloud keeps its records."""
+PROVIDERS: Final = {
+    "aws": "Aws",
+    "cloudflare": "Cloudflare",
+    "kubernetes": "Kubernetes",
+    "random": "Random",
+    "tls": "Tls",
+}
+
+
+def load(name: str) -> Provider:
+    """The provider of a name, over the store that the environment names."""
+    folder = os.environ.get(STATE)
+    module = importlib.import_module(f"simulator.providers.{name}")
+    provider: Provider = getattr(module, PROVIDERS[name])(Store(Path(folder) if folder else None))
+    return provider
+
+
+def main() -> int:
+    """Run until a signal comes.
+
+    Returns:
+        The exit code for a wrong call; otherwise the process ends in the signal's handler.
+    """
+    # At once and without clean-up: an engine that has to wait for a plugin waits for seconds and complains.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
+    if len(sys.argv) < 2 or sys.argv[1] not in PROVIDERS:
+        sys.stderr.write(f"usage: python -m simulator.providers {{{','.join(sorted(PROVIDERS))}}}\n")
+        return 2
+    server, port = serve(load(sys.argv[1]))
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+    server.stop(None)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""The simulated tls provider: real keys and real signing requests, no cloud.
+
+As with the real one, what it makes lives in the stack's state only: nothing is stored, a refresh finds
+nothing changed, and a change of any input makes a new one.
+"""
+# ruff: noqa: ARG002 - the core's hooks
+
+import base64
+import hashlib
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import ClassVar, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from simulator.providers.core import Provider, ProviderError, Resource
+from simulator.providers.differ import Change
+from simulator.providers.typecheck import Failure
+from simulator.providers.values import Properties, get, reveal
+
+type_of_key: Final[Mapping[type, str]] = {
+    rsa.RSAPrivateKey: "RSA",
+    ec.EllipticCurvePrivateKey: "ECDSA",
+    ed25519.Ed25519PrivateKey: "ED25519",
+}
+CURVES: Final[Mapping[str, type[ec.EllipticCurve]]] = {
+    "P224": ec.SECP224R1,
+    "P256": ec.SECP256R1,
+    "P384": ec.SECP384R1,
+    "P521": ec.SECP521R1,
+}
+DEFAULT_CURVE: Final = "P224"
+DEFAULT_BITS: Final = 2048
+SUBJECT: Final[Mapping[str, x509.ObjectIdentifier]] = {
+    "commonName": NameOID.COMMON_NAME,
+    "organization": NameOID.ORGANIZATION_NAME,
+    "organizationalUnit": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "locality": NameOID.LOCALITY_NAME,
+    "province": NameOID.STATE_OR_PROVINCE_NAME,
+    "country": NameOID.COUNTRY_NAME,
+    "postalCode": NameOID.POSTAL_CODE,
+    "serialNumber": NameOID.SERIAL_NUMBER,
+    "emailAddress": NameOID.EMAIL_ADDRESS,
+}
+"""The parts of a distinguished name; `streetAddresses` is the one that may be said more than once."""
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+class Tls(Provider):
+    """The provider of the `tls` package: private keys and certificate signing requests."""
+
+    package: ClassVar[str] = "tls"
+
+    def refuse(
+        self, resource: Resource, olds: Properties, inputs: Properties, found: Iterable[Failure]
+    ) -> Iterator[Failure]:
+        """Refuse unknown algorithms and curves, and a request without exactly one key."""
+        plain = reveal(inputs)
+        for name, valid in (("algorithm", sorted(type_of_key.values())), ("ecdsaCurve", sorted(CURVES))):
+            value = plain.get(name)
+            if isinstance(value, str) and value not in valid:
+                yield Failure(name, f"expected one of {', '.join(valid)}, found {value}")
+        given = [name for name in ("privateKeyPem", "privateKeyPemWo") if plain.get(name) is not None]
+        if _kind(resource) == "CertRequest" and len(given) != 1:
+            yield Failure("privateKeyPem", "expected exactly one of privateKeyPem and privateKeyPemWo")
+
+    def forces_replacement(
+        self, resource: Resource, change: Change, olds: Properties, news: Properties
+    ) -> bool:
+        """A key or a request cannot be changed, only made anew."""
+        return True
+
+    def create(self, resource: Resource, inputs: Properties) -> tuple[str, Properties]:
+        """Make a key or a request."""
+        make = MAKERS.get(_kind(resource))
+        if make is None:
+            raise ProviderError(f"the simulated tls provider does not make {resource.type}")
+        resource_id, computed = make(reveal(inputs))
+        # A write-only key is never kept, so that is what a program reads back: nothing.
+        kept = {name: value for name, value in inputs.items() if name != "privateKeyPemWo"}
+        return resource_id, self._outputs(resource, kept, computed)
+
+    def read(
+        self, resource: Resource, resource_id: str, old_inputs: Properties, old_state: Properties
+    ) -> tuple[str, Properties, Properties]:
+        """The state is the truth: there is nothing outside to ask."""
+        return resource_id, old_inputs, old_state
+
+    def update(
+        self, resource: Resource, resource_id: str, old_state: Properties, news: Properties
+    ) -> Properties:
+        """Keep what was made."""
+        return {**old_state, **news}
+
+    def delete(self, resource: Resource, resource_id: str, old_state: Properties) -> None:
+        """Forget nothing: nothing was kept."""
+
+
+def _kind(resource: Resource) -> str:
+    return resource.type.rpartition(":")[2]
+
+
+def _private_key(inputs: Properties) -> tuple[str, Properties]:
+    curve, bits = inputs.get("ecdsaCurve") or DEFAULT_CURVE, inputs.get("rsaBits") or DEFAULT_BITS
+    key = _generate(inputs["algorithm"], curve, bits)
+    public = key.public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    # OpenSSH has no P224: the real provider leaves these empty.
+    speaks_ssh = not (isinstance(key, ec.EllipticCurvePrivateKey) and curve == "P224")
+    ssh = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) if speaks_ssh else b""
+    blob = base64.b64decode(ssh.split()[1]) if ssh else b""
+    sha256 = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    md5 = hashlib.md5(blob, usedforsecurity=False).hexdigest()
+    return _sha1(der), {
+        "ecdsaCurve": curve,
+        "rsaBits": bits,
+        "privateKeyPem": _pem(key, _traditional(key)),
+        "privateKeyPemPkcs8": _pem(key, PrivateFormat.PKCS8),
+        "privateKeyOpenssh": _pem(key, PrivateFormat.OpenSSH) if speaks_ssh else "",
+        "publicKeyPem": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+        "publicKeyOpenssh": f"{ssh.decode()}\n" if ssh else "",
+        "publicKeyFingerprintMd5": ":".join(md5[i : i + 2] for i in range(0, 32, 2)) if ssh else "",
+        "publicKeyFingerprintSha256": f"SHA256:{sha256}" if ssh else "",
+    }
+
+
+def _cert_request(inputs: Properties) -> tuple[str, Properties]:
+    key = _load(inputs.get("privateKeyPem") or inputs["privateKeyPemWo"])
+    builder = x509.CertificateSigningRequestBuilder(_subject(inputs))
+    if names := _alternative_names(inputs):
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    request = builder.sign(key, algorithm)
+    return _sha1(request.public_bytes(Encoding.DER)), {
+        "certRequestPem": request.public_bytes(Encoding.PEM).decode(),
+        "keyAlgorithm": next(name for kind, name in type_of_key.items() if isinstance(key, kind)),
+    }
+
+
+def _generate(algorithm: str, curve: str, bits: int) -> Key:
+    if algorithm == "ECDSA":
+        return ec.generate_private_key(CURVES[curve]())
+    if algorithm == "RSA":
+        return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def _traditional(key: Key) -> PrivateFormat:
+    """The format of `privateKeyPem`: SEC 1 and PKCS #1, and PKCS #8 for what has nothing older."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return PrivateFormat.PKCS8
+    return PrivateFormat.TraditionalOpenSSL
+
+
+def _pem(key: Key, form: PrivateFormat) -> str:
+    return key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+
+
+def _load(pem: str) -> Key:
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ProviderError("privateKeyPem: no private key in PEM format") from None
+    if not isinstance(key, Key):
+        raise ProviderError(f"privateKeyPem: expected a key of {', '.join(type_of_key.values())}")
+    return key
+
+
+def _subject(inputs: Properties) -> x509.Name:
+    said = get(inputs, "subject") or {}
+    parts = [(oid, said[name]) for name, oid in SUBJECT.items() if said.get(name)]
+    parts += [(NameOID.STREET_ADDRESS, street) for street in said.get("streetAddresses") or ()]
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
+
+
+def _alternative_names(inputs: Properties) -> list[x509.GeneralName]:
+    return [
+        *(x509.DNSName(name) for name in inputs.get("dnsNames") or ()),
+        *(x509.IPAddress(ipaddress.ip_address(address)) for address in inputs.get("ipAddresses") or ()),
+        *(x509.UniformResourceIdentifier(uri) for uri in inputs.get("uris") or ()),
+    ]
+
+
+def _sha1(data: bytes) -> str:
+    """The id of what was made, as the real provider gives it."""
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+MAKERS: Final[Mapping[str, Callable[[Properties], tuple[str, Properties]]]] = {
+    "PrivateKey": _private_key,
+    "CertRequest": _cert_request,
+}
