@@ -1,6 +1,6 @@
 """The platform, from left to right the way a request and a byte of data travel.
 
-    settings -> namespaces -> credentials -> workloads
+    settings -> ground -> cache -> release -> workloads -> routes -> entrance
 
 Nothing else composes: a component is handed the components that it needs, and knows of no other.
 """
@@ -10,64 +10,79 @@ import pulumi_kubernetes
 import pulumi_random
 
 from components import network
-from components.application.scaling import Autoscaling
-from components.application.workload import Probes, Workload, WorkloadArgs
-from components.base import Identity
-from components.platform.credentials import Credentials, CredentialsArgs
-from components.platform.namespace import Namespace, NamespaceArgs, Quota
-from components.pods import Resources
-from settings import INTERNET, load
+from components.application.release import Release
+from components.application.workload import Workload
+from components.data.cache import Cache
+from components.ingress.certificate import Certificate, OriginCa
+from components.ingress.entrance import Entrance
+from components.ingress.route import CLASS_NAME
+from components.ingress.routes import Routes, RoutesArgs
+from components.platform.authority import Authority, AuthorityArgs
+from components.platform.credentials import Credentials
+from components.platform.namespace import Namespace
+from components.platform.priorities import Priorities, PrioritiesArgs
+from settings import CACHE, INTERNET, arguments, load
 
 settings = load()
+identity = arguments.of_identity(settings)
+cluster = pulumi_kubernetes.Provider("cluster", context=settings.cluster.context)
+opts = pulumi.ResourceOptions(providers=[cluster, pulumi_random.Provider("random")])
 
-identity = Identity(**dict(settings.stack))
-
-opts = pulumi.ResourceOptions(
-    providers=[
-        pulumi_kubernetes.Provider("cluster", context=settings.cluster.context),
-        pulumi_random.Provider("random"),
-    ]
+# What everything else stands on.
+ground = arguments.Ground(
+    identity=identity,
+    namespaces={
+        name: Namespace(name, arguments.of_namespace(tier, identity), opts).namespace
+        for name, tier in settings.platform.namespaces.items()
+    },
+    priorities=Priorities("priorities", PrioritiesArgs(identity=identity), opts).classes,
+    authority=Authority("authority", AuthorityArgs(identity=identity), opts),
+    credentials=Credentials("credentials", arguments.of_credentials(settings.secrets, identity), opts),
 )
 
-namespaces = {
-    name: Namespace(name, NamespaceArgs(identity=identity, quota=Quota(**dict(tier.quota))), opts)
-    for name, tier in settings.platform.namespaces.items()
+# What can be called: the internet, what keeps data, and the workloads.
+callees: dict[str, network.Endpoint | network.Addresses] = {INTERNET: network.INTERNET}
+if settings.cache:
+    callees[CACHE] = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts).endpoint
+callees |= {
+    name: network.endpoint(identity, name, ground.namespaces[workload.namespace], workload.port)
+    for name, workload in settings.workloads.items()
 }
 
-credentials = Credentials(
-    "credentials",
-    CredentialsArgs(
-        identity=identity,
-        generated={name: secret.generate for name, secret in settings.secrets.items() if secret.generate},
-        given={
-            name: secret.value.get_secret_value() for name, secret in settings.secrets.items() if secret.value
-        },
-    ),
-    opts,
-)
+# What serves. Nothing of a new version does, until its release has passed.
+applications = {
+    name: arguments.of_application(workload, ground, callees) for name, workload in settings.workloads.items()
+}
+releases = []
+if settings.release:
+    tried = applications[settings.release.workload]
+    releases = [Release("release", arguments.of_release(settings.release, settings, ground, tried), opts)]
+workloads = {
+    name: Workload(name, arguments.of_workload(workload, ground, applications[name], after=releases), opts)
+    for name, workload in settings.workloads.items()
+}
 
-workloads: dict[str, Workload] = {}
-callees: dict[str, network.Endpoint | network.Addresses] = {INTERNET: network.INTERNET}
-for name in settings.workloads_in_order():
-    workload = settings.workloads[name]
-    workloads[name] = Workload(
-        name,
-        WorkloadArgs(
-            identity=identity,
-            namespace=namespaces[workload.namespace].namespace,
-            image=workload.image,
-            port=workload.port,
-            resources=Resources(**dict(workload.resources)),
-            autoscaling=Autoscaling(**dict(workload.autoscaling)),
-            probes=Probes(**dict(workload.probes)),
-            drain_seconds=workload.drain_seconds,
-            talks_to=[callees[callee] for callee in workload.talks_to],
-            config=workload.config,
-            secrets={secret: credentials[secret] for secret in workload.secrets},
-        ),
-        opts,
-    )
-    callees[name] = workloads[name].endpoint
+# How it is reached from outside.
+if settings.entrance:
+    routes = arguments.of_routes(settings, ground, workloads)
+    class_name = settings.entrance.class_name
+    reached = Routes("routes", RoutesArgs(identity=identity, routes=routes, class_name=class_name), opts)
+    if class_name == CLASS_NAME:
+        signed = arguments.of_certificate(settings.entrance, ground, routes)
+        if isinstance(signed.issuer, OriginCa):
+            import pulumi_cloudflare  # two seconds, which only this way needs
+            import pulumi_tls
 
-pulumi.export("namespaces", {name: tier.namespace for name, tier in namespaces.items()})
-pulumi.export("services", {name: workload.service for name, workload in workloads.items()})
+            signing = [cluster, pulumi_cloudflare.Provider("edge"), pulumi_tls.Provider("tls")]
+        else:
+            signing = [cluster]
+        certificate = Certificate("certificate", signed, pulumi.ResourceOptions(providers=signing))
+        Entrance(
+            "entrance",
+            arguments.of_entrance(settings.entrance, ground, routes, certificate.secret),
+            opts,
+        )
+    pulumi.export("hosts", reached.hosts)
+
+pulumi.export("namespaces", ground.namespaces)
+pulumi.export("deployments", {name: workload.deployment for name, workload in workloads.items()})

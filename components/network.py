@@ -5,7 +5,7 @@ each callee. Each namespace denies everything else, in both directions (`compone
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -21,6 +21,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from components.base import Component, Identity
+from components.platform.credentials import Credential
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,32 @@ class Endpoint:
         namespace: where they run.
         pods: the labels that select them.
         port: the TCP port that they listen on, on the pod itself; policies apply behind the Service.
+        config: environment variables that a caller is told, such as the host's name.
+        credentials: what a caller must know, by name.
+        encrypted: whether a caller must trust the platform's own certificate authority.
     """
 
     name: str
     namespace: pulumi.Input[str]
     pods: Mapping[str, str]
     port: int
+    config: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
+    encrypted: bool = False
+
+
+def endpoint(identity: Identity, name: str, namespace: pulumi.Input[str], port: int) -> Endpoint:
+    """The pods of one component, by the labels that `components.base` gives them.
+
+    Args:
+        identity: whose they are.
+        name: the component's name.
+        namespace: where they run.
+        port: the TCP port that they listen on.
+    """
+    # Used as selectors too, which can never be changed: only what never does.
+    pods = {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": identity.product}
+    return Endpoint(name=name, namespace=namespace, pods=pods, port=port)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,7 @@ class Container:
         readiness: whether it should get requests.
         liveness: whether a restart would help; must not depend on another service.
         drains: whether it stays up a while after it was asked to stop, for those who have not heard of it.
+        sidecar: as an init container: whether it goes on beside the containers, once it is up.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Container:
     readiness: ProbeArgs | None = None
     liveness: ProbeArgs | None = None
     drains: bool = False
+    sidecar: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +201,7 @@ def _hardened(container: Container) -> ContainerArgs:
         readiness_probe=container.readiness,
         liveness_probe=container.liveness,
         lifecycle=LifecycleArgs(pre_stop=stop) if container.drains else None,
+        restart_policy="Always" if container.sidecar else None,
         volume_mounts=[
             VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 the pod's own
             *container.mounts,

@@ -1,6 +1,7 @@
 """What may differ between two stacks: the model, and the one place that reads it."""
 
 from settings.load import SettingsError, load
-from settings.model import INTERNET, Settings, Workload
+from settings.model import Settings
+from settings.workload import CACHE, INTERNET, Workload
 
-__all__ = ["INTERNET", "Settings", "SettingsError", "Workload", "load"]
+__all__ = ["CACHE", "INTERNET", "Settings", "SettingsError", "Workload", "load"]

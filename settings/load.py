@@ -5,7 +5,7 @@ All faults are told in one message, each with the dotted path, what was found an
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,14 +13,26 @@ import pulumi
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from settings.model import INTERNET, Section, Settings
+from settings.consistency import disagreements
+from settings.model import Settings
+from settings.section import Section
+from settings.workload import CACHE, INTERNET
 
-_REFERENCES: Final[Mapping[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    ("workloads", "*", "namespace"): (("platform", "namespaces"), ()),
-    ("workloads", "*", "secrets", "*"): (("secrets",), ()),
-    ("workloads", "*", "talksTo", "*"): (("workloads",), (INTERNET,)),
+_REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterable[str]]]] = {
+    ("workloads", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
+    ("workloads", "*", "secrets", "*"): lambda data: _names(data, "secrets"),
+    ("workloads", "*", "talksTo", "*"): lambda data: (
+        *_names(data, "workloads"),
+        *({CACHE} & data.keys()),
+        INTERNET,
+    ),
+    ("release", "workload"): lambda data: _names(data, "workloads"),
+    ("cache", "namespace"): lambda data: _names(data, "platform", "namespaces"),
+    ("entrance", "namespace"): lambda data: _names(data, "platform", "namespaces"),
+    ("entrance", "foreignRoutes", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
+    ("entrance", "certificate", "letsEncrypt", "token"): lambda data: _names(data, "secrets"),
 }
-"""Path of a name -> where the things of that name are declared, and the names that need no declaration."""
+"""Path of a name -> the declared names, read off the raw data, so that other faults don't hide these."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +98,10 @@ def parse(
         settings = Settings.model_validate_json(json.dumps(data))
     except ValidationError as error:
         faults += [_told(detail) for detail in error.errors()]
-    else:
+    if settings is not None and not faults:
         faults += [
-            SettingFault(f"platform.namespaces.{namespace}.quota.{resource}", found, valid)
-            for namespace in settings.platform.namespaces
-            for resource, found, valid in settings.quota_shortfalls(namespace)
+            SettingFault(path, found, valid.format(project=project))
+            for path, found, valid in disagreements(settings)
         ]
     if settings is None or faults:
         raise SettingsError(
@@ -122,18 +133,29 @@ def _misplaced_secrets(encrypted: set[str] | frozenset[str]) -> Iterator[Setting
 
 
 def _dangling_references(data: Mapping[str, Any]) -> Iterator[SettingFault]:
-    for pattern, (declared_at, built_in) in _REFERENCES.items():
-        declared = data
-        for key in declared_at:
-            declared = declared.get(key, {}) if isinstance(declared, Mapping) else {}
-        known = sorted([*declared, *built_in]) if isinstance(declared, Mapping) else []
+    for pattern, names in _REFERENCES.items():
+        try:
+            known = sorted(names(data))
+        except LookupError:
+            continue
         for path, name in _matches(data, pattern):
             own = path.split(".")[1] if pattern[-2:] == ("talksTo", "*") else None
             if isinstance(name, str) and (name not in known or name == own):
                 others = [candidate for candidate in known if candidate != own]
-                yield SettingFault(
-                    path, repr(name), _one_of(name, others, f"a name under {'.'.join(declared_at)}")
-                )
+                yield SettingFault(path, repr(name), _one_of(name, others, "nothing of the kind is declared"))
+
+
+def _names(data: Any, *path: str) -> list[str]:
+    """The keys of the mapping at a path.
+
+    Raises:
+        LookupError: there is no mapping, which is a fault of its own; what refers to it is none.
+    """
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping):
+        raise LookupError(".".join(path))  # noqa: TRY004 nobody passed a wrong argument
+    return list(data)
 
 
 def _matches(node: Any, pattern: Sequence[str], path: str = "") -> Iterator[tuple[str, Any]]:

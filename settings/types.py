@@ -6,6 +6,7 @@ the value's dotted path.
 
 import re
 from decimal import Decimal
+from ipaddress import ip_network
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -16,6 +17,8 @@ _DECIMAL: Final = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(10**3), "
 _CPU: Final = re.compile(r"\d+(\.\d{1,3})?|\d+m")
 _BYTES: Final = re.compile(r"\d+(Ki|Mi|Gi|Ti)")
 _DNS_LABEL: Final = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+_DOMAIN: Final = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_SUBDOMAIN: Final = re.compile(r"@|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _ENV_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _PATH: Final = re.compile(r"/[A-Za-z0-9/._~-]*")
@@ -67,6 +70,18 @@ def _image(value: str) -> str:
     return value
 
 
+def _cidr(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError:
+        raise ValueError("a range of addresses with no host bits set, such as 10.0.0.0/16") from None
+    return value
+
+
+def _proxies(value: str) -> str:
+    return value if value == "cloudflare" else _cidr(value)
+
+
 Cpu = Annotated[
     str,
     BeforeValidator(_whole_number_as_text, json_schema_input_type=str | int),
@@ -106,6 +121,25 @@ HttpPath = Annotated[str, _matching(_PATH, "a path that begins with /"), Field(e
 
 Image = Annotated[str, AfterValidator(_image), Field(examples=["ghcr.io/fixia/api:1.4.2"])]
 """A container image with its registry and a tag, and its digest once that is locked."""
+
+Domain = Annotated[
+    str,
+    _matching(_DOMAIN, "a domain name in lower case, such as staging.fixia.app"),
+    Field(examples=["fixia.app"]),
+]
+
+Subdomain = Annotated[
+    str,
+    _matching(_SUBDOMAIN, "one label in lower case, such as api, or @ for the site itself"),
+    Field(examples=["api"]),
+]
+"""A host as its first label below the stack's domain; `@` is the domain itself."""
+
+Cidr = Annotated[str, AfterValidator(_cidr), Field(examples=["10.0.0.0/16"])]
+"""A range of IPv4 or IPv6 addresses."""
+
+Proxies = Annotated[str, AfterValidator(_proxies), Field(examples=["cloudflare", "10.0.0.0/16"])]
+"""A range of addresses, or `cloudflare` for all of that edge's."""
 
 Port = Annotated[int, Field(ge=1024, le=65535, description="A port that needs no privilege to listen on.")]
 

@@ -109,8 +109,14 @@ def record(
 
 
 def stack_config(stack: str) -> dict[str, str]:
-    """The configuration of one of the repository's stacks, as the engine hands it over."""
+    """The configuration of one of the repository's stacks, as the engine hands it over.
+
+    Credentials that are still to be set have a value that stands for them.
+    """
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    for name, secret in config["fixia:secrets"].items():
+        if not secret:
+            secret["value"] = f"given-{name}"
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
 
 

@@ -20,8 +20,13 @@ from pulumi_kubernetes.core.v1 import (
 )
 
 from components.base import Component
+from components.platform.authority import Authority
+from components.platform.credentials import Credential
 
 SECRETS_FOLDER: Final = "/run/secrets/app"
+
+TLS_FOLDER: Final = "/run/secrets/tls"
+"""Its own certificate and key, and `ca.crt` to trust the other tiers by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +35,8 @@ class Configuration:
 
     Attributes:
         environment: the ConfigMap as environment variables; it holds `<NAME>_FILE` for each credential.
-        volumes: the Secret as a volume, if there is one.
-        mounts: where it is mounted.
+        volumes: the Secrets as volumes.
+        mounts: where they are mounted.
     """
 
     environment: list[EnvFromSourceArgs]
@@ -44,8 +49,9 @@ def configuration(
     name: str,
     namespace: pulumi.Input[str],
     *,
-    config: Mapping[str, str],
-    secrets: Mapping[str, pulumi.Output[str]],
+    config: Mapping[str, pulumi.Input[str]],
+    secrets: Mapping[str, Credential],
+    authority: Authority | None = None,
 ) -> Configuration:
     """The objects that hold a workload's configuration.
 
@@ -54,9 +60,14 @@ def configuration(
         name: its name.
         namespace: where its pods run.
         config: environment variables, none of them secret.
-        secrets: credentials by name; `jwt-secret` becomes a file of that name and `JWT_SECRET_FILE`.
+        secrets: credentials by name; `jwt-secret` becomes a file of that name and `JWT_SECRET_FILE`, and its
+            accepted values `jwt-secret-previous` and so on.
+        authority: who vouches for the tiers that it calls, if those encrypt.
     """
-    files = {f"{secret.upper().replace('-', '_')}_FILE": f"{SECRETS_FOLDER}/{secret}" for secret in secrets}
+    values = {
+        file: value for secret, known in secrets.items() for file, value in known.values(secret).items()
+    }
+    files = {f"{file.upper().replace('-', '_')}_FILE": f"{SECRETS_FOLDER}/{file}" for file in values}
     config_map = ConfigMap(
         f"{name}-config",
         metadata=owner.metadata(namespace),
@@ -64,24 +75,28 @@ def configuration(
         data={**config, **files},
         opts=owner.child(),
     )
-    environment = [EnvFromSourceArgs(config_map_ref=ConfigMapEnvSourceArgs(name=config_map.metadata.name))]
-    if not secrets:
-        return Configuration(environment=environment, volumes=[], mounts=[])
-    secret = Secret(
-        f"{name}-secrets",
-        metadata=owner.metadata(namespace),
-        immutable=True,
-        type="Opaque",
-        string_data=dict(secrets),
-        opts=owner.child(),
-    )
+    mounted: dict[str, tuple[str, pulumi.Input[str]]] = {}
+    if values:
+        secret = Secret(
+            f"{name}-secrets",
+            metadata=owner.metadata(namespace),
+            immutable=True,
+            type="Opaque",
+            string_data=values,
+            opts=owner.child(),
+        )
+        mounted["secrets"] = (SECRETS_FOLDER, secret.metadata.name)
+    if authority is not None:
+        mounted["tls"] = (TLS_FOLDER, authority.issue(owner, name, namespace, [name], client=True))
     return Configuration(
-        environment=environment,
+        environment=[EnvFromSourceArgs(config_map_ref=ConfigMapEnvSourceArgs(name=config_map.metadata.name))],
         volumes=[
-            VolumeArgs(
-                name="secrets",
-                secret=SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440),
-            )
+            VolumeArgs(name=volume, secret=SecretVolumeSourceArgs(secret_name=of, default_mode=0o440))
+            for volume, (_, of) in mounted.items()
         ],
-        mounts=[VolumeMountArgs(name="secrets", mount_path=SECRETS_FOLDER, read_only=True)],
+        mounts=[
+            # Whole folders, never single files: those would stay as they were when a Secret is renewed.
+            VolumeMountArgs(name=volume, mount_path=folder, read_only=True)
+            for volume, (folder, _) in mounted.items()
+        ],
     )

@@ -23,7 +23,7 @@ DOWNLOAD_SECONDS: Final = 300.0
 _ROOT: Final = release.FOLDER.parent.parent
 
 
-class Unavailable(Exception):  # noqa: N818 - not an error: the engine is then built
+class Unavailable(Exception):
     """The engine can't be had this way, here and now."""
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from semver import VersionInfo
 
-from simulator.engine import build, download, probe, release, store
+from simulator.engine import download, probe, release
 from simulator.faults import Fault
+from simulator.golang import build, store
+from simulator.golang.install import unusable
 from simulator.progress import Progress
 
 
@@ -39,7 +41,7 @@ def engine(progress: Progress | None = None) -> Path:
         )
     progress = progress or Progress()
     version = release.pinned()
-    kept = store.home(version) / "pulumi"
+    kept = store.home(release.PROGRAM) / release.PROGRAM.name
     return _on_path(version, progress) or _kept(kept, version) or _get(kept, version, progress)
 
 
@@ -51,10 +53,12 @@ def _on_path(version: VersionInfo, progress: Progress) -> Path | None:
     try:
         found = probe.version_of(Path(program))
     except probe.Unusable as error:
-        progress.say(store.SUBJECT, f"{program} is passed over: {error}")
+        progress.say(release.PROGRAM.subject, f"{program} is passed over: {error}")
         return None
     if found.major != version.major or found < version:
-        progress.say(store.SUBJECT, f"{program} is passed over: it is v{found}, and v{version} is needed")
+        progress.say(
+            release.PROGRAM.subject, f"{program} is passed over: it is v{found}, and v{version} is needed"
+        )
         return None
     return Path(program).absolute()
 
@@ -69,14 +73,14 @@ def _kept(binary: Path, version: VersionInfo) -> Path | None:
 
 def _get(kept: Path, version: VersionInfo, progress: Progress) -> Path:
     """Download or build the engine and put it, whole and tried, in its place."""
-    with store.workspace(kept.parent, progress):
+    with store.workspace(release.PROGRAM, progress) as folder:
         if _kept(kept, version):  # the run that we waited for made it
             return kept
-        with store.scratch(kept.parent) as work:
-            made = _downloaded(version, work, progress) or build.build(version, work, progress)
+        with store.scratch(folder) as work:
+            made = _downloaded(version, work, progress) or build.build(release.PROGRAM, work, progress)
             _try(made, version)
             made.replace(kept)
-    progress.say(store.SUBJECT, f"pulumi v{version} is in {kept}")
+    progress.say(release.PROGRAM.subject, f"pulumi v{version} is in {kept}")
     return kept
 
 
@@ -85,7 +89,7 @@ def _downloaded(version: VersionInfo, work: Path, progress: Progress) -> Path | 
     temporary = work / "tmp"
     temporary.mkdir()
     env = {**os.environ, "PULUMI_HOME": str(work / "home"), "TMPDIR": str(temporary)}
-    with progress.step(store.SUBJECT, f"asking for pulumi v{version} at its makers' site") as step:
+    with progress.step(release.PROGRAM.subject, f"asking for pulumi v{version} at its makers' site") as step:
         try:
             binary = download.download(version, work, env, step)
             _try(binary, version)
@@ -103,10 +107,4 @@ def _try(binary: Path, version: VersionInfo) -> None:
     except probe.Unusable as error:
         problem = str(error)
     if problem:
-        raise Fault(
-            where=str(binary),
-            found=f"the engine that was just made can't be used: {problem}",
-            valid=f"a program that says it is v{version}",
-            do="if that folder's file system forbids programs (mount option noexec), name another: "
-            "FIXIA_CACHE=/path",
-        )
+        raise unusable(release.PROGRAM, binary, problem)

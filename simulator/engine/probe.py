@@ -13,7 +13,7 @@ from simulator import processes
 TIMEOUT_SECONDS: Final = 30.0
 
 
-class Unusable(Exception):  # noqa: N818 - what it is, not what went wrong
+class Unusable(Exception):
     """A binary that does not run or does not say its version."""
 
 

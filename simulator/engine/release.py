@@ -1,15 +1,28 @@
-"""Which release of the engine: read from go.mod, its one place."""
+"""Which release of the engine: go.mod names it, and this says how it is built."""
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from semver import VersionInfo
 
+from simulator.golang.program import Program
+
 FOLDER: Final = Path(__file__).resolve().parent
-MODULE: Final = "github.com/pulumi/pulumi/pkg/v3"
-PACKAGE: Final = f"{MODULE}/cmd/pulumi"
+
+PROGRAM: Final = Program(
+    name="pulumi",
+    subject="engine",
+    module="github.com/pulumi/pulumi/pkg/v3",
+    command="cmd/pulumi",
+    folder=FOLDER,
+    stamps={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "v{version}"},
+    minutes="three minutes",
+    build_bytes=4 * 10**9,
+    kept_bytes=120 * 10**6,
+    alternative="put pulumi {version} or newer on PATH",
+)
+PACKAGE: Final = PROGRAM.package
 
 
 @cache
@@ -19,23 +32,4 @@ def pinned() -> VersionInfo:
     Raises:
         ValueError: go.mod does not name one.
     """
-    return VersionInfo.parse(_go_mod(rf"^\s*{re.escape(MODULE)} v(\S+)"))
-
-
-@cache
-def minimum_go() -> tuple[int, int]:
-    """Return the oldest Go that builds it, as major and minor.
-
-    Raises:
-        ValueError: go.mod does not name one.
-    """
-    major, minor = _go_mod(r"^go (\d+\.\d+)").split(".")
-    return int(major), int(minor)
-
-
-def _go_mod(pattern: str) -> str:
-    text = (FOLDER / "go.mod").read_text(encoding="utf-8")
-    found = re.search(pattern, text, re.MULTILINE)
-    if not found:
-        raise ValueError(f"{FOLDER / 'go.mod'} has no line like {pattern}")
-    return found[1]
+    return VersionInfo.parse(PROGRAM.version)

@@ -16,14 +16,14 @@ from simulator.reachability.policy import Direction, Policy, permits
 EXTERNAL: Final = (
     External(name="internet", address="1.1.1.1", port=443),
     External(name="internet", address="1.1.1.1", port=80),
-    External(name="internet, IPv6", address="2606:4700:4700::1111", port=443),
-    External(name="internet, IPv6", address="2606:4700:4700::1111", port=80),
+    External(name="internet, IPv6", address="2001:4860:4860::8888", port=443),
+    External(name="internet, IPv6", address="2001:4860:4860::8888", port=80),
     External(name="cloud metadata", address="169.254.169.254", port=80),
     External(name="cloud metadata, IPv6", address="fd00:ec2::254", port=80),
     External(name="private network", address="10.0.0.1", port=443),
     # Behind the Service `kubernetes`, on a node's address: 443 in managed clusters, 6443 elsewhere.
-    External(name="API server", address="172.16.0.1", port=443),
-    External(name="API server", address="172.16.0.1", port=6443),
+    External(name="API server", address="10.0.0.10", port=443),
+    External(name="API server", address="10.0.0.10", port=6443),
 )
 """One address for each part of the world outside that a pod may want, or an intruder in it."""
 

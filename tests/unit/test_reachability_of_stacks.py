@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
@@ -33,9 +33,22 @@ PARTS: Final[Mapping[str, Part]] = {
     "dns": Part(
         listens=[("kube-system/deployment/kube-dns", protocol, 53) for protocol in ("UDP", "TCP")],
     ),
-    "internet": Part(listens=[("internet", "TCP", 443), ("internet, IPv6", "TCP", 443)]),
+    "internet": Part(
+        listens=[(party, "TCP", 443) for party in ("internet", "internet, IPv6", "Cloudflare")],
+    ),
+    "api-server": Part(listens=[("API server", "TCP", 6443)]),
+    "cache": Part(
+        pods="fixia-data/statefulset/cache",
+        listens=[("fixia-data/statefulset/cache", "TCP", 6379)],
+        calls=["dns"],
+    ),
 }
 """What the settings have no workload for; a new component of the platform is a line here."""
+
+ENTRANCE: Final = "fixia-ingress/deployment/entrance"
+IN_FRONT: Final = "Cloudflare"
+OUTSIDE: Final = (*EXTERNAL, External(name=IN_FRONT, address="173.245.48.1", port=443))
+"""The sample addresses, and one of the proxies that stand in front of the entrance."""
 
 
 def declared(config: Mapping[str, str]) -> set[Flow]:
@@ -43,7 +56,18 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     product = json.loads(config["fixia:stack"])["product"]
     workloads = json.loads(config["fixia:workloads"])
     parts = {**{name: _part(name, workload, product) for name, workload in workloads.items()}, **PARTS}
-    return {
+    release = json.loads(config["fixia:release"])["workload"]
+    for step in ("migrate", "smoke"):
+        # Its steps are the new version: they call whom it calls, and nobody calls them.
+        parts[step] = replace(parts[release], pods=f"{product}-app/job/release-{step}", listens=[])
+    public = [name for name, workload in workloads.items() if workload.get("public")]
+    parts["entrance"] = Part(pods=ENTRANCE, calls=[*public, "api-server", "dns"])
+    ranges = json.loads(config["fixia:entrance"]).get("trustedRanges", ["cloudflare"])
+    # With nobody in front, everybody is let in: a block of all addresses holds the pods' too.
+    everybody = [*(party.name for party in OUTSIDE), "kube-system/deployment/kube-dns"]
+    callers = [IN_FRONT] if ranges else everybody
+    let_in = {Flow(caller, ENTRANCE, "TCP", port) for caller in callers for port in (8000, 8443)}
+    return let_in | {
         Flow(part.pods, *listening)
         for part in parts.values()
         if part.pods
@@ -62,7 +86,7 @@ def _part(name: str, workload: Mapping[str, Any], product: str) -> Part:
 
 
 def cluster(recording: Recording) -> Cluster:
-    return Cluster.read(kubernetes_objects(recording))
+    return Cluster.read(kubernetes_objects(recording), external=OUTSIDE)
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -80,6 +104,7 @@ def test_only_what_is_declared_gets_through_between_workloads() -> None:
     platform = json.loads(config["fixia:platform"])
     for name in ("app", "data"):
         platform["namespaces"][name]["quota"] = {"cpu": "20", "memory": "40Gi", "pods": 99}
+    api |= {"public": None, "autoscaling": {**api["autoscaling"], "max": 1}}
     workloads = {
         "api": {**api, "talksTo": ["store", "internet"]},
         "realtime": {**api, "talksTo": ["api"]},
@@ -105,7 +130,10 @@ def test_every_pod_is_isolated_in_both_directions(recording: Recording) -> None:
 def test_no_pod_reaches_credentials_or_anything_private(recording: Recording) -> None:
     names = {"cloud metadata", "cloud metadata, IPv6", "private network", "API server"}
     assert names <= {party.name for party in EXTERNAL}
-    assert not [flow for flow in cluster(recording).flows() if flow.destination in names]
+    reached = {flow for flow in cluster(recording).flows() if flow.destination in names}
+    # The entrance watches the Ingress objects; nobody else has any business with the API server.
+    assert {flow for flow in reached if flow.source != ENTRANCE} == set()
+    assert {flow.port for flow in reached} == {6443}
 
 
 @pytest.mark.parametrize(
@@ -127,9 +155,16 @@ def test_no_pod_reaches_a_private_address_on_the_internets_port(address: str, re
     assert "there" not in {flow.destination for flow in flows}
 
 
-def test_nothing_outside_reaches_a_pod(recording: Recording) -> None:
-    outside = {party.name for party in EXTERNAL}
-    assert not [flow for flow in cluster(recording).flows() if flow.source in outside]
+def test_the_entrance_is_all_that_is_reached_from_outside(recording: Recording) -> None:
+    outside = {party.name for party in OUTSIDE}
+    reached = {flow.destination for flow in cluster(recording).flows() if flow.source in outside}
+    assert reached == {ENTRANCE}
+
+
+@pytest.mark.parametrize("stack", ["staging", "production"])
+def test_nobody_comes_in_around_the_proxies(stack: str, recordings: dict[str, Recording]) -> None:
+    callers = {flow.source for flow in cluster(recordings[stack]).flows() if flow.destination == ENTRANCE}
+    assert callers == {IN_FRONT}
 
 
 def test_without_its_policies_the_program_would_be_open(recording: Recording) -> None:
@@ -144,16 +179,21 @@ def test_the_page_is_current(recordings: dict[str, Recording]) -> None:
         assert path.read_text() == text, f"{path} is out of date: run `make docs`"
 
 
-def test_the_page_marks_what_only_some_stacks_have(recordings: dict[str, Recording]) -> None:
-    objects = kubernetes_objects(recordings["staging"])
+def test_the_page_marks_what_only_some_stacks_have() -> None:
+    api = json.loads(stack_config("staging")["fixia:workloads"])["api"]
+    alone = {**api, "talksTo": ["internet"], "public": None}
+    config = stack_config("staging") | {"fixia:workloads": json.dumps({"api": alone})}
+    for section in ("release", "cache", "entrance"):
+        del config[f"fixia:{section}"]
+    objects = kubernetes_objects(record_program(config, "staging"))
     lax = [thing for thing in objects if thing["kind"] != "NetworkPolicy"]
     text = page(
         {"strict": Cluster.read(objects), "lax": Cluster.read(lax), "empty": Cluster.read([])},
     )
-    api = "`fixia-app/deployment/api`"
-    assert f"| `cloud metadata` | TCP 80 | {api} (lax) |" in text
-    assert f"| `internet` | TCP 443 | {api} (strict, lax) |" in text
+    pods = "`fixia-app/deployment/api`"
+    assert f"| `cloud metadata` | TCP 80 | {pods} (lax) |" in text
+    assert f"| `internet` | TCP 443 | {pods} (strict, lax) |" in text
     assert (
-        f"| {api} (strict, lax) | TCP 3000 | {api} (lax), `kube-system/deployment/kube-dns` (lax) |" in text
+        f"| {pods} (strict, lax) | TCP 3000 | {pods} (lax), `kube-system/deployment/kube-dns` (lax) |" in text
     )
-    assert f"- may call anyone: {api} (lax)\n" in text
+    assert f"- may call anyone: {pods} (lax)\n" in text

@@ -59,9 +59,9 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "fault_path", "found", "valid"),
     [
-        ("workloads.api.replicas", 3, "workloads.api.replicas", "an unknown key", "one of autoscaling, config"),
+        ("workloads.api.replicas", 3, "workloads.api.replicas", "an unknown key", "one of args, autoscaling, config"),
         ("workloads.api.probes.livness", "/", "workloads.api.probes.livness", "unknown", "did you mean liveness?"),
-        ("colour", "blue", "colour", "an unknown key", "one of cluster, platform"),
+        ("colour", "blue", "colour", "an unknown key", "one of cache, cluster, entrance"),
         ("workloads.api.port", ..., "workloads.api.port", "nothing", "required: Where the container listens"),
         ("cluster", ..., "cluster", "nothing", "required"),
         ("workloads.api.port", "3000", "workloads.api.port", '"3000"', "a valid integer"),
@@ -82,17 +82,27 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.image", "ghcr.io/fixia/api:latest", "workloads.api.image", "latest", "names one version"),
         ("workloads.api.namespace", "apps", "workloads.api.namespace", "'apps'", "did you mean app?"),
         ("workloads.api.secrets", ["jwt"], "workloads.api.secrets[0]", "'jwt'", "jwt-secret"),
-        ("workloads.api.talksTo", ["pool"], "workloads.api.talksTo[0]", "'pool'", "one of internet"),
-        ("workloads.api.talksTo", ["api"], "workloads.api.talksTo[0]", "'api'", "one of internet"),
+        ("workloads.api.talksTo", ["pool"], "workloads.api.talksTo[0]", "'pool'", "one of cache, internet"),
+        ("workloads.api.talksTo", ["api"], "workloads.api.talksTo[0]", "'api'", "one of cache, internet"),
         ("workloads.api.probes.liveness", "/health", "workloads.api.probes.liveness", "/health", "another path"),
         ("workloads.api.config", {"DB_PASSWORD": "x"}, "workloads.api.config", "DB_PASSWORD", "no credentials"),
         ("workloads.api.config", {"log-level": "x"}, "workloads.api.config.log-level", "log-level", "capitals"),
-        ("secrets.jwt-secret", {}, "secrets.jwt-secret", "{}", "either `generate`"),
+        ("secrets.jwt-secret", {}, "secrets.jwt-secret.value", "nothing", "pulumi config set --secret --path 'fixia:"),
         ("secrets.jwt-secret", {"generate": 64, "value": "x"}, "secrets.jwt-secret", "generate", "either"),
         ("secrets.jwt-secret.generate", 8, "secrets.jwt-secret.generate", "8", "equal to 24"),
-        ("platform.namespaces.app.quota.cpu", "500m", "platform.namespaces.app.quota.cpu", "500m", "at least 1.0"),
-        ("platform.namespaces.app.quota.memory", "1Gi", "platform.namespaces.app.quota.memory", "1Gi", "2048Mi"),
-        ("platform.namespaces.app.quota.pods", 3, "platform.namespaces.app.quota.pods", "3", "at least 4"),
+        ("workloads.api.metricsPort", 3000, "workloads.api.metricsPort", "3000", "another port than `port`"),
+        ("workloads.api.public.host", "@", "workloads.web.public.host", "'@'", "a host that nothing else has"),
+        ("workloads.worker.public", {"host": "queue"}, "workloads.worker.public", "queue", "no public host without a service"),
+        ("workloads.api.priority", "high", "workloads.api.priority", '"high"', "'critical', 'standard'"),
+        ("release.workload", "apii", "release.workload", "'apii'", "did you mean api?"),
+        ("cache.namespace", "dat", "cache.namespace", "'dat'", "did you mean data?"),
+        ("stack.domain", "Fixia.app", "stack.domain", '"Fixia.app"', "a domain name in lower case"),
+        ("entrance.trustedRanges", ["10.0.0.1/16"], "entrance.trustedRanges[0]", "10.0.0.1/16", "no host bits set"),
+        ("entrance.certificate", {}, "entrance.certificate", "{}", "either letsEncrypt or originCa"),
+        ("entrance.certificate.letsEncrypt.token", "tok", "entrance.certificate.letsEncrypt.token", "'tok'", "one of"),
+        ("platform.namespaces.app.quota.cpu", "500m", "platform.namespaces.app.quota.cpu", "500m", "at least 2.250"),
+        ("platform.namespaces.app.quota.memory", "1Gi", "platform.namespaces.app.quota.memory", "1Gi", "at least 4416Mi"),
+        ("platform.namespaces.app.quota.pods", 3, "platform.namespaces.app.quota.pods", "3", "at least 15"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_told_with_its_path(
@@ -132,9 +142,11 @@ def test_a_circle_of_calls_is_refused_with_its_members() -> None:
 def test_workloads_come_after_those_that_they_talk_to() -> None:
     data = sections()
     data["platform"]["namespaces"]["app"]["quota"] = {"cpu": "9", "memory": "20Gi", "pods": 40}
-    data["workloads"]["zulu"] = {**data["workloads"]["api"], "talksTo": []}
+    data["workloads"]["zulu"] = {**data["workloads"]["api"], "talksTo": [], "public": None}
     data["workloads"]["api"]["talksTo"] = ["zulu", "internet"]
-    assert read(data).workloads_in_order() == ["zulu", "api"]
+    order = read(data).workloads_in_order()
+    assert sorted(order) == ["api", "realtime", "web", "worker", "zulu"]
+    assert order.index("zulu") < order.index("api")
 
 
 def test_an_empty_or_missing_file_is_told_as_such() -> None:
@@ -200,3 +212,25 @@ def test_an_encrypted_value_is_valid_for_the_editor() -> None:
 def test_the_generated_reference_is_current() -> None:
     for path, text in generated().items():
         assert path.read_text() == text, f"{path} is out of date: run `make docs`"
+
+
+def test_a_workload_may_not_be_called_like_a_part_of_the_platform() -> None:
+    data = sections()
+    data["platform"]["namespaces"]["app"]["quota"] = {"cpu": "9", "memory": "20Gi", "pods": 40}
+    data["workloads"]["cache"] = {**data["workloads"]["web"], "public": None}
+    (found, _) = faults(data)["fixia:workloads.cache"]
+    assert found == "a name that is taken"
+
+
+def test_a_host_needs_an_entrance_and_a_call_of_the_cache_needs_a_cache() -> None:
+    told = faults(edited("entrance", ...))
+    assert told["fixia:workloads.api.public.host"][0] == "a host without an entrance"
+    told = faults(edited("cache", ...))
+    assert told["fixia:workloads.api.talksTo[0]"] == ("'cache'", "one of internet, realtime, web, worker")
+
+
+def test_production_has_at_least_two_pods_of_everything_that_serves() -> None:
+    data = sections("production")
+    data["workloads"]["web"]["autoscaling"]["min"] = 1
+    data["entrance"]["autoscaling"]["min"] = 1
+    assert set(faults(data)) == {"fixia:workloads.web.autoscaling.min", "fixia:entrance.autoscaling.min"}

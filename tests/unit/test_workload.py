@@ -60,6 +60,7 @@ def test_liveness_asks_for_less_than_readiness(recording: Recording) -> None:
     assert container["readinessProbe"]["httpGet"]["path"] == "/health"
     assert container["livenessProbe"]["httpGet"]["path"] == "/version"
     names = {port["name"] for port in container["ports"]}
+    assert names == {"http", "metrics"}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["port"] in names
 

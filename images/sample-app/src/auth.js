@@ -49,14 +49,15 @@ export function issueToken(jwt, user) {
 }
 
 /**
- * The user of a token signed with the secret or, while it is being replaced, with the one before.
+ * The user of a token signed with the secret or, while it is being replaced, with the one before or after:
+ * pods of both kinds serve meanwhile.
  *
  * @param {import('./config.js').JwtConfig} jwt
  * @param {string} token
  * @returns {Promise<string | undefined>}
  */
 export async function userOf(jwt, token) {
-  for (const secret of [jwt.secret, jwt.previous]) {
+  for (const secret of [jwt.secret, jwt.previous, jwt.next]) {
     if (!secret) continue;
     try {
       const { payload } = await jwtVerify(token, keyOf(secret), { algorithms: ['HS256'], issuer: ISSUER });

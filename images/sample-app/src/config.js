@@ -5,7 +5,7 @@ import { SecretFile } from './secrets.js';
 /** @typedef {'api' | 'web' | 'realtime' | 'worker' | 'migrate'} Role */
 /** @typedef {{ host: string, port: number, database: string, user: string, password: SecretFile, ca?: string, poolMax: number }} DatabaseConfig */
 /** @typedef {{ host: string, port: number, username?: string, password?: SecretFile, ca?: string }} CacheConfig */
-/** @typedef {{ secret: SecretFile, previous?: SecretFile }} JwtConfig */
+/** @typedef {{ secret: SecretFile, previous?: SecretFile, next?: SecretFile }} JwtConfig */
 /** @typedef {ReturnType<typeof loadConfig>} Config */
 
 /** What each role needs beside the common settings. @type {Record<Role, string[]>} */
@@ -162,6 +162,7 @@ function jwtConfig(read) {
   return /** @type {JwtConfig} */ ({
     secret: read.secret('JWT_SECRET_FILE', { minLength: JWT_SECRET_MIN_LENGTH }),
     previous: read.secret('JWT_SECRET_PREVIOUS_FILE', { optional: true, minLength: JWT_SECRET_MIN_LENGTH }),
+    next: read.secret('JWT_SECRET_NEXT_FILE', { optional: true, minLength: JWT_SECRET_MIN_LENGTH }),
   });
 }
 

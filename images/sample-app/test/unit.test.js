@@ -100,12 +100,13 @@ test('a secret is read again when its file changes, and kept while the file is a
   assert.throws(() => new SecretFile(file('empty', '\n')), /empty/);
 });
 
-test('a token holds with the secret and with the one before, and with no other', async () => {
+test('a token holds with the secret and with the ones before and after, and with no other', async () => {
   const [one, two, three] = ['1', '2', '3'].map((digit) => new SecretFile(file(`key${digit}`, digit.repeat(32))));
   const token = await issueToken({ secret: one }, 'ada');
   assert.equal(await userOf({ secret: one }, token), 'ada');
   assert.equal(await userOf({ secret: two, previous: one }, token), 'ada');
-  assert.equal(await userOf({ secret: two, previous: three }, token), undefined);
+  assert.equal(await userOf({ secret: two, next: one }, token), 'ada');
+  assert.equal(await userOf({ secret: two, previous: three, next: three }, token), undefined);
   assert.equal(await userOf({ secret: one }, `${token.slice(0, -4)}AAAA`), undefined);
 });
 

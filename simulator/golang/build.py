@@ -1,17 +1,14 @@
-"""The engine from source, out of Go's module registry, as go.mod and go.sum pin it."""
+"""A program from source, out of Go's module registry, as its go.mod and go.sum pin it."""
 
 import shutil
 from pathlib import Path
 from typing import Final
 
-from semver import VersionInfo
-
 from simulator import disk, processes
-from simulator.engine import release, store, toolchain
 from simulator.faults import Fault
+from simulator.golang import store, toolchain
+from simulator.golang.program import Program
 from simulator.progress import Progress, Step
-
-_STAMPED: Final = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 
 _UNREACHABLE: Final = (
     "dial tcp", "no such host", "i/o timeout", "connection refused", "connection reset", "TLS handshake",
@@ -21,11 +18,11 @@ _UNREACHABLE: Final = (
 """How go says that modules can't be had."""
 
 
-def build(version: VersionInfo, work: Path, progress: Progress) -> Path:
-    """Build the engine in a folder of its own: about three minutes on two cores, and 3 GB.
+def build(program: Program, work: Path, progress: Progress) -> Path:
+    """Build a program in a folder of its own, with caches of its own.
 
     Args:
-        version: the release to name inside the binary.
+        program: what to build.
         work: the folder for everything, the binary too; thrown away after.
         progress: where the build is told.
 
@@ -35,20 +32,21 @@ def build(version: VersionInfo, work: Path, progress: Progress) -> Path:
     Raises:
         Fault: no Go, no modules, no disk space, or a build that fails.
     """
-    disk.require(work, store.BUILD_BYTES, need=store.NEED, do=store.ELSEWHERE)
-    go = toolchain.go(work, progress)
+    disk.require(work, program.build_bytes, need=program.need, do=store.ELSEWHERE)
+    go = toolchain.go(program, work, progress)
     env = toolchain.environment(go, work)
     module = work / "module"
     module.mkdir()
     for name in ("go.mod", "go.sum"):
-        shutil.copy(release.FOLDER / name, module)
-    binary = work / "pulumi"
+        shutil.copy(program.folder / name, module)
+    binary = work / program.name
     command = [str(go), "build", "-v", "-trimpath", "-mod=readonly", "-buildvcs=false"]
-    command += ["-ldflags", f"-s -w -X {_STAMPED}=v{version}", "-o", str(binary), release.PACKAGE]
-    with progress.step(store.SUBJECT, f"building pulumi v{version} (about three minutes, once)") as step:
+    command += ["-ldflags", program.linker_flags, "-o", str(binary), program.package]
+    what = f"building {program.name} v{program.version} (about {program.minutes}, once)"
+    with progress.step(program.subject, what) as step:
         ended = processes.run(command, env=env, cwd=module, on_line=_Watch(step).line)
         if ended.code:
-            raise _fault(ended, work)
+            raise _fault(program, ended, work)
         step.outcome = "built"
     return binary
 
@@ -69,21 +67,20 @@ class _Watch:
             self._packages += 1
 
 
-def _fault(ended: processes.Ended, work: Path) -> Fault:
+def _fault(program: Program, ended: processes.Ended, work: Path) -> Fault:
     """Say why the build failed, in go's own last words."""
     words = processes.Ended(code=ended.code, lines=tuple(line for line in ended.lines if " " in line))
     if ended.disk_full:
-        return disk.full(work, need=store.NEED, do=store.ELSEWHERE)
+        return disk.full(work, need=program.need, do=store.ELSEWHERE)
     if any(sign in line for line in ended.lines for sign in _UNREACHABLE):
         return Fault(
             where="Go's module registry",
             found=f"it can't be reached, or lacks a module:\n{words.tail()}",
-            valid="a registry that `go` can download the engine's modules from",
-            do="check the network, HTTPS_PROXY and GOPROXY (go env GOPROXY); or put pulumi "
-            f"{release.pinned()} or newer on PATH",
+            valid=f"a registry that `go` can download the modules of {program.name} from",
+            do=f"check the network, HTTPS_PROXY and GOPROXY (go env GOPROXY){program.instead}",
         )
     return Fault(
-        where="go build of the engine",
+        where=f"go build of {program.name}",
         found=f"it failed (exit code {ended.code}):\n{words.tail()}",
         valid="a build as go.mod and go.sum pin it",
         do="if it was killed, give the machine 4 GB of memory; otherwise restore go.mod and go.sum from git",

