@@ -21,6 +21,11 @@ setup: ## The virtual environment, from the pinned requirements (every other tar
 preview: setup ## Preview STACK with the real engine and the policy pack, without any account (BASE=main: against a revision)
 	@$(PY) -m simulator preview --stack '$(STACK)' $(if $(BASE),--base '$(BASE)')
 
+.PHONY: rollback
+rollback: setup ## The images of the release before, by the account's pulumi: STACK=production
+	@$(PY) -m settings.rollback --stack '$(STACK)'
+	pulumi up --stack '$(STACK)' --policy-pack policies
+
 .PHONY: test
 test: lint types test-fast test-engine ## Everything that holds the platform's promises, except the heavy parts
 

@@ -20,6 +20,10 @@ RESERVED: Final = (
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 
 
+CACHE_VOLUME: Final = 5
+"""How many times the memory limit the cache's log may grow to."""
+
+
 class Disagreement(NamedTuple):
     """Where, what was found, what would be valid."""
 
@@ -36,6 +40,7 @@ def disagreements(settings: Settings) -> list[Disagreement]:
         *_hosts(settings),
         *_unset_secrets(settings),
         *_too_few_pods(settings),
+        *_too_small_volumes(settings),
     ]
 
 
@@ -123,3 +128,11 @@ def _too_few_pods(settings: Settings) -> Iterator[Disagreement]:
     for path, pods in fewest.items():
         if pods < 2:
             yield Disagreement(path, str(pods), "at least 2 in production: one pod goes with its node")
+
+
+def _too_small_volumes(settings: Settings) -> Iterator[Disagreement]:
+    cache = settings.cache
+    if cache and quantity(cache.storage) < CACHE_VOLUME * quantity(cache.resources.memory_limit):
+        least = CACHE_VOLUME * quantity(cache.resources.memory_limit) / 2**20
+        why = "a rewrite of the log keeps the old one until the new one stands"
+        yield Disagreement("cache.storage", cache.storage, f"at least {least:f}Mi, for {why}")

@@ -18,6 +18,8 @@ from simulator.providers.store import Store
 
 STATE: Final = "FIXIA_SIMULATOR_STATE"
 """The environment variable that names the folder in which the simulated cloud keeps its records."""
+FAIL: Final = "FIXIA_SIMULATOR_FAIL"
+"""The environment variable that names, by commas, the resources that fail to be created or changed."""
 PROVIDERS: Final = {
     "aws": "Aws",
     "cloudflare": "Cloudflare",
@@ -31,7 +33,8 @@ def load(name: str) -> Provider:
     """The provider of a name, over the store that the environment names."""
     folder = os.environ.get(STATE)
     module = importlib.import_module(f"simulator.providers.{name}")
-    provider: Provider = getattr(module, PROVIDERS[name])(Store(Path(folder) if folder else None))
+    failing = frozenset(filter(None, os.environ.get(FAIL, "").split(",")))
+    provider: Provider = getattr(module, PROVIDERS[name])(Store(Path(folder) if folder else None), failing)
     return provider
 
 

@@ -73,14 +73,16 @@ class Provider:
 
     Args:
         store: the cloud's memory.
+        failing: the names of resources that the cloud fails to create or change, as a test asked for.
     """
 
     package: ClassVar[str]
     replacing_config: ClassVar[frozenset[str]] = frozenset()
     """The provider's own settings whose change means another cloud, so replaces every resource."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, failing: frozenset[str] = frozenset()) -> None:
         self.sdk = Sdk(self.package)
+        self._failing = failing
         self.config: Properties = {}
         self.base_store = store
         self.store = store
@@ -155,8 +157,9 @@ class Provider:
             Its id and its outputs.
 
         Raises:
-            ProviderError: something of that kind and name already exists.
+            ProviderError: something of that kind and name already exists, or it was told to fail.
         """
+        self._fail_if_told(resource)
         self.admit(resource, inputs)
         fixed = self.identity(resource, inputs)
         for attempt in range(1 if fixed else TRIES):
@@ -205,8 +208,9 @@ class Provider:
         """Change a resource in place.
 
         Raises:
-            ProviderError: it is no longer there.
+            ProviderError: it is no longer there, or it was told to fail.
         """
+        self._fail_if_told(resource)
         place = self.slot(resource, resource_id, old_state)
         record = self.store.read(self.collection(resource.type), place)
         if record is None:
@@ -270,6 +274,10 @@ class Provider:
         """Whether the old resource stands in the new one's way: the program gave both the same name."""
         old = self.identity(resource, olds)
         return old is not None and old == self.identity(resource, news) and not news.get(DEFAULTS)
+
+    def _fail_if_told(self, resource: Resource) -> None:
+        if resource.name in self._failing:
+            raise ProviderError(f"simulated failure of {resource.type} {resource.name!r}, as was asked for")
 
     def admit(self, resource: Resource, inputs: Properties) -> None:
         """Refuse at creation what only the cloud itself can know, by a `ProviderError`."""

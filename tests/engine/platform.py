@@ -59,6 +59,7 @@ class Platform:
         settings: Mapping[str, Any] | None = None,
         *options: str,
         program: Path | None = None,
+        failing: str = "",
     ) -> tuple[subprocess.CompletedProcess[str], Report]:
         """Runs `pulumi preview`, `up`, `refresh` or `destroy` and reads what the engine did.
 
@@ -67,6 +68,7 @@ class Platform:
             settings: the stack's configuration; the committed one unless given.
             *options: more options.
             program: another folder than the platform's own.
+            failing: the name of a resource that the simulated cloud fails to create or change.
         """
         file = self.folder / f"Pulumi.{self.stack}.yaml"
         if settings is not None or not file.exists():
@@ -81,7 +83,7 @@ class Platform:
             *options,
             program=program or self.program,
             capture=True,
-            env={"PULUMI_DEBUG_COMMANDS": "true"},
+            env={"PULUMI_DEBUG_COMMANDS": "true", "FIXIA_SIMULATOR_FAIL": failing},
         )
         self.output += done.stdout + done.stderr
         events = read_events(log.read_text().splitlines()) if log.exists() else []
@@ -96,6 +98,15 @@ class Platform:
         )
         exported = json.loads(done.stdout)
         return list(exported["deployment"].get("resources", []))
+
+    def record(self, kind: str, name: str) -> dict[str, Any]:
+        """What the simulated cloud holds of one Kubernetes object."""
+        for file in self.session.cloud.rglob("*.json"):
+            record = json.loads(file.read_text())
+            inputs: dict[str, Any] = record.get("inputs", {})
+            if inputs.get("kind") == kind and inputs["metadata"]["name"] == name:
+                return inputs
+        raise LookupError(f"no {kind} {name} in the simulated cloud")
 
 
 def operations(report: Report) -> dict[str, str]:

@@ -96,6 +96,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.priority", "high", "workloads.api.priority", '"high"', "'critical', 'standard'"),
         ("release.workload", "apii", "release.workload", "'apii'", "did you mean api?"),
         ("cache.namespace", "dat", "cache.namespace", "'dat'", "did you mean data?"),
+        ("cache.storage", "1Gi", "cache.storage", "1Gi", "at least 1280Mi"),
         ("stack.domain", "Fixia.app", "stack.domain", '"Fixia.app"', "a domain name in lower case"),
         ("entrance.trustedRanges", ["10.0.0.1/16"], "entrance.trustedRanges[0]", "10.0.0.1/16", "no host bits set"),
         ("entrance.certificate", {}, "entrance.certificate", "{}", "either letsEncrypt or originCa"),
