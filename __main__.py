@@ -51,7 +51,8 @@ callees |= {
 
 # What serves. Nothing of a new version does, until its release has passed.
 applications = {
-    name: arguments.of_application(workload, ground, callees) for name, workload in settings.workloads.items()
+    name: arguments.of_application(workload, settings, ground, callees)
+    for name, workload in settings.workloads.items()
 }
 releases = []
 if settings.release:
@@ -79,7 +80,7 @@ if settings.entrance:
         certificate = Certificate("certificate", signed, pulumi.ResourceOptions(providers=signing))
         Entrance(
             "entrance",
-            arguments.of_entrance(settings.entrance, ground, routes, certificate.secret),
+            arguments.of_entrance(settings.entrance, settings, ground, routes, certificate.secret),
             opts,
         )
     pulumi.export("hosts", reached.hosts)

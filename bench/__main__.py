@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import programs
+from bench.entrance import entrance
 from bench.measure import Peak, exponent, say, seconds, side_by_side
 from simulator.engine import release
 from simulator.engine.install import engine
@@ -163,6 +164,7 @@ MEASUREMENTS: dict[str, Callable[[Path, Session], dict[str, Any]]] = {
     "warm_preview": warm_preview,
     "growth": growth,
     "policies": policies,
+    "entrance": entrance,
     "first_preview": first_preview,
 }
 

@@ -88,8 +88,12 @@ def of_cache(section: data.Cache, ground: Ground) -> CacheArgs:
     )
 
 
-def of_application(section: workload.Workload, ground: Ground, callees: Callees) -> Application:
-    """What runs in a workload's pods."""
+def of_application(
+    section: workload.Workload, settings: Settings, ground: Ground, callees: Callees
+) -> Application:
+    """What runs in a workload's pods. One that is public is told whose word on a client's address counts."""
+    proxies = [*settings.cluster.pod_ranges, *(settings.entrance.trusted() if settings.entrance else ())]
+    told = {"TRUSTED_PROXIES": ",".join(proxies)} if section.public else {}
     return Application(
         image=section.image,
         args=section.args,
@@ -98,7 +102,7 @@ def of_application(section: workload.Workload, ground: Ground, callees: Callees)
         resources=_resources(section.resources),
         probes=Probes(**dict(section.probes)),
         talks_to=[callees[name] for name in section.talks_to],
-        config=section.config,
+        config={**told, **section.config},
         secrets={name: ground.credentials[name] for name in section.secrets},
         authority=ground.authority,
     )
@@ -175,16 +179,22 @@ def of_certificate(section: entrance.Entrance, ground: Ground, routes: Sequence[
 
 
 def of_entrance(
-    section: entrance.Entrance, ground: Ground, routes: Sequence[Route], certificate: pulumi.Input[str]
+    section: entrance.Entrance,
+    settings: Settings,
+    ground: Ground,
+    routes: Sequence[Route],
+    certificate: pulumi.Input[str],
 ) -> EntranceArgs:
-    """The entrance of the cluster."""
+    """The entrance of the cluster; it may see the namespaces that its routes lead to, and no other."""
+    tiers = {each.namespace for each in settings.workloads.values() if each.public}
+    tiers |= {foreign.namespace for foreign in section.foreign_routes.values()}
     return EntranceArgs(
         identity=ground.identity,
         namespace=ground.namespaces[section.namespace],
         image=section.image,
         resources=_resources(section.resources),
         routes=routes,
-        served={tier: ground.namespaces[tier] for tier in ("app", "monitoring")},
+        served={tier: ground.namespaces[tier] for tier in sorted(tiers)},
         certificates=[certificate],
         api_server=network.Addresses(
             name="api-server",

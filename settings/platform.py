@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from settings.section import Section
-from settings.types import Bytes, Cpu, Domain, LabelValue, Name
+from settings.types import Bytes, Cidr, Cpu, Domain, LabelValue, Name
 
 
 class Stack(Section):
@@ -25,6 +25,10 @@ class Cluster(Section):
 
     context: Annotated[str, Field(min_length=1)] = Field(
         description="The kubeconfig's context. Named, so that no stack lands in whatever context is current."
+    )
+    pod_ranges: list[Cidr] = Field(
+        default=["10.0.0.0/8"],
+        description="Where its pods have their addresses: what applications behind the entrance trust.",
     )
 
 

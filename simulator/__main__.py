@@ -8,6 +8,8 @@ from pathlib import Path
 from simulator.engine.install import engine
 from simulator.preview import Preview
 from simulator.processes import guarded
+from simulator.progress import Progress
+from simulator.render import render, to_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         nonlocal status
-        status = _preview(options)
+        status = options.run(options)
 
     return guarded("simulator", command) or status
 
@@ -38,13 +40,22 @@ def _parser() -> argparse.ArgumentParser:
         description="Preview a stack with the real engine over simulated providers. Needs no account and "
         "contacts nothing. Writes build/preview-<stack>.md and .json.",
     )
-    preview.add_argument("--stack", required=True, help="the stack, as in Pulumi.<stack>.yaml")
     preview.add_argument("--base", metavar="REF", help="compare with this git revision instead of nothing")
     preview.add_argument("--diff", action="store_true", help="have the engine print every property")
-    preview.add_argument(
-        "--program", type=Path, default=Path.cwd(), metavar="FOLDER", help="default: the current folder"
-    )
     preview.add_argument("extra", nargs="*", metavar="-- ...", help="more arguments of `pulumi preview`")
+    preview.set_defaults(run=_preview)
+    render = commands.add_parser(
+        "render",
+        help="print a stack's Kubernetes objects",
+        description="Print a stack's Kubernetes objects as YAML, in the order of their creation and as the "
+        "provider would send them, without secret values. Needs no account and contacts nothing.",
+    )
+    render.set_defaults(run=_render)
+    for command in (preview, render):
+        command.add_argument("--stack", required=True, help="the stack, as in Pulumi.<stack>.yaml")
+        command.add_argument(
+            "--program", type=Path, default=Path.cwd(), metavar="FOLDER", help="default: the current folder"
+        )
     return parser
 
 
@@ -56,6 +67,14 @@ def _preview(options: argparse.Namespace) -> int:
         extra=[*(["--diff"] if options.diff else []), *options.extra],
     )
     return preview.run(engine)
+
+
+def _render(options: argparse.Namespace) -> int:
+    with Progress().step("render", f"bringing {options.stack} up in a simulated cloud") as step:
+        manifests = render(options.program.resolve(), options.stack, engine)
+        step.outcome = f"{len(manifests)} objects"
+    print(to_yaml(manifests), end="")
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from semver import VersionInfo
 
+from simulator import cache
 from simulator.engine import download, probe, release
 from simulator.faults import Fault
 from simulator.golang import build, store
@@ -76,7 +77,7 @@ def _get(kept: Path, version: VersionInfo, progress: Progress) -> Path:
     with store.workspace(release.PROGRAM, progress) as folder:
         if _kept(kept, version):  # the run that we waited for made it
             return kept
-        with store.scratch(folder) as work:
+        with cache.scratch(folder) as work:
             made = _downloaded(version, work, progress) or build.build(release.PROGRAM, work, progress)
             _try(made, version)
             made.replace(kept)

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from simulator import disk, processes
+from simulator import cache, disk, processes
 from simulator.faults import Fault
-from simulator.golang import store, toolchain
+from simulator.golang import toolchain
 from simulator.golang.program import Program
 from simulator.progress import Progress, Step
 
@@ -32,7 +32,7 @@ def build(program: Program, work: Path, progress: Progress) -> Path:
     Raises:
         Fault: no Go, no modules, no disk space, or a build that fails.
     """
-    disk.require(work, program.build_bytes, need=program.need, do=store.ELSEWHERE)
+    disk.require(work, program.build_bytes, need=program.need, do=cache.ELSEWHERE)
     go = toolchain.go(program, work, progress)
     env = toolchain.environment(go, work)
     module = work / "module"
@@ -71,7 +71,7 @@ def _fault(program: Program, ended: processes.Ended, work: Path) -> Fault:
     """Say why the build failed, in go's own last words."""
     words = processes.Ended(code=ended.code, lines=tuple(line for line in ended.lines if " " in line))
     if ended.disk_full:
-        return disk.full(work, need=program.need, do=store.ELSEWHERE)
+        return disk.full(work, need=program.need, do=cache.ELSEWHERE)
     if any(sign in line for line in ended.lines for sign in _UNREACHABLE):
         return Fault(
             where="Go's module registry",

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from simulator import processes
+from simulator import cache, processes
 from simulator.faults import Fault
 from simulator.golang import build, store
 from simulator.golang.program import Program
@@ -34,7 +34,7 @@ def installed(program: Program, progress: Progress | None = None) -> Path:
     with store.workspace(program, progress) as folder:
         if kept(program):  # the run that we waited for made it
             return place
-        with store.scratch(folder) as work:
+        with cache.scratch(folder) as work:
             made = build.build(program, work, progress)
             if problem := _problem(program, made):
                 raise unusable(program, made, problem)

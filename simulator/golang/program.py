@@ -1,5 +1,6 @@
 """What there is to know of a Go program: where its sources are pinned, and what building it takes."""
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ class Program:
         name: the binary's name.
         subject: what it is called in messages; also its folder's name in the cache.
         module: the Go module that it comes from; go.mod names its release, and nothing else does.
-        command: the main package's path within the module.
+        command: the main package's path within the module; `.` if it is the module's root.
         folder: holds go.mod and go.sum.
         stamps: Go variables that the linker sets; `{version}` in a value is the release without its `v`.
         asks: the arguments by which the program says its version.
@@ -40,7 +41,7 @@ class Program:
     @property
     def package(self) -> str:
         """The import path of its main package."""
-        return f"{self.module}/{self.command}"
+        return posixpath.normpath(f"{self.module}/{self.command}")
 
     @property
     def version(self) -> str:

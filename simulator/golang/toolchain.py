@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from simulator import disk, processes
+from simulator import cache, disk, processes
 from simulator.faults import Fault
-from simulator.golang import store
 from simulator.golang.program import Program
 from simulator.progress import Progress
 
@@ -119,7 +118,7 @@ def _install(program: Program, work: Path, progress: Progress, found: str) -> Pa
         ended = processes.run(command, env=env)
         go = folder / "go" / "bin" / "go"
         if ended.disk_full:
-            raise disk.full(work, need=program.need, do=store.ELSEWHERE)
+            raise disk.full(work, need=program.need, do=cache.ELSEWHERE)
         if ended.code or not _version(go, work) >= program.minimum_go:
             raise Fault(
                 where=f"the Go toolchain, to build the {program.subject} with",

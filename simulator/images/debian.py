@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from simulator import disk, processes
+from simulator import cache, disk, processes
 from simulator.faults import USAGE, Fault
 from simulator.progress import Progress, Step
 
@@ -22,7 +22,6 @@ MIRROR_SETTING: Final = "FIXIA_DEBIAN_MIRROR"
 SUBJECT: Final = "image"
 BUILD_BYTES: Final = 3 * 10**9
 NEED: Final = "3 GB free while an image is built, 100 to 700 MB afterwards"
-ELSEWHERE: Final = ", or name another folder: FIXIA_CACHE=/path"
 
 _LEFT_OUT: Final = (
     "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/lintian/*",
@@ -51,7 +50,7 @@ def bootstrap(packages: Sequence[str], target: Path, progress: Progress, *, name
         Fault: no root, no mmdebstrap, no mirror, no such package, no network or no disk space.
     """
     _require_root()
-    disk.require(target.parent, BUILD_BYTES, need=NEED, do=ELSEWHERE)
+    disk.require(target.parent, BUILD_BYTES, need=NEED, do=cache.ELSEWHERE)
     program = _mmdebstrap(progress)
     command = [program, "--mode=root", f"--variant={VARIANT}", f"--include={','.join(packages)}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
@@ -156,9 +155,9 @@ def _watch(step: Step) -> Callable[[str], None]:
 
 def _fault(ended: processes.Ended, place: Path) -> Fault:
     if ended.disk_full or disk.is_full(place):
-        return disk.full(place, need=NEED, do=ELSEWHERE)
+        return disk.full(place, need=NEED, do=cache.ELSEWHERE)
     errors = processes.Ended(
-        code=ended.code, lines=tuple(line for line in ended.lines if line.startswith(("E:", "W:")))
+        code=ended.code, lines=tuple(line for line in ended.lines if line.startswith("E:"))
     )
     said = (errors if errors.lines else ended).tail()
     if any(sign in line for line in ended.lines for sign in _UNREACHABLE):

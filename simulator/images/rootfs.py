@@ -11,14 +11,12 @@ ${FIXIA_CACHE:-${XDG_CACHE_HOME:-~/.cache}/fixia}/images/
 """
 
 import hashlib
-import os
 import stat
 from pathlib import Path
 from typing import Final
 
-from simulator import disk, locks, processes
+from simulator import cache, disk, locks, processes
 from simulator.faults import USAGE, Fault
-from simulator.golang.store import scratch
 from simulator.images import debian
 from simulator.progress import Progress
 
@@ -47,15 +45,15 @@ def root_filesystem(name: str, progress: Progress | None = None, *, images: Path
     """
     source = images / name
     packages = _packages(source)
-    kept = _cache() / f"{name}-{_digest(packages, source / 'rootfs')}"
+    kept = cache.root() / "images" / f"{name}-{_digest(packages, source / 'rootfs')}"
     if kept.is_dir():
         return kept
     progress = progress or Progress()
-    with disk.faults(kept.parent, need=debian.NEED, do=debian.ELSEWHERE):
+    with disk.faults(kept.parent, need=debian.NEED, do=cache.ELSEWHERE):
         kept.parent.mkdir(parents=True, exist_ok=True)
         with locks.exclusive(kept.parent / "lock", progress, debian.SUBJECT):
             if not kept.is_dir():  # the run that we waited for may have made it
-                with scratch(kept.parent) as work:
+                with cache.scratch(kept.parent) as work:
                     made = work / "root"
                     debian.bootstrap(packages, made, progress, name=name)
                     _overlay(source / "rootfs", made)
@@ -80,21 +78,6 @@ def _packages(source: Path) -> list[str]:
     return packages
 
 
-def _cache() -> Path:
-    try:
-        root = os.environ.get("FIXIA_CACHE") or (
-            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fixia"
-        )
-    except RuntimeError as error:
-        raise Fault(
-            where="HOME",
-            found="this user has no home directory",
-            valid="a folder for root filesystems",
-            do="set FIXIA_CACHE",
-        ) from error
-    return Path(root).expanduser().absolute() / "images"
-
-
 def _digest(packages: list[str], files: Path) -> str:
     """What tells one content of an image from another: 12 hexadecimal digits."""
     content = hashlib.sha256("\n".join([_RECIPE, *sorted(packages)]).encode())
@@ -116,7 +99,7 @@ def _overlay(files: Path, root: Path) -> None:
     command = ["cp", "--recursive", "--no-dereference", "--preserve=mode,links", "--remove-destination"]
     ended = processes.run([*command, f"{files}/.", str(root)])
     if ended.disk_full:
-        raise disk.full(root, need=debian.NEED, do=debian.ELSEWHERE)
+        raise disk.full(root, need=debian.NEED, do=cache.ELSEWHERE)
     if ended.code:
         raise Fault(
             where=str(files),

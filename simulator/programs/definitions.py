@@ -1,6 +1,6 @@
 """The custom resource definitions that a cluster of this platform has, out of their makers' Go modules.
 
-Nothing is built: a module's files are downloaded, as its go.mod and go.sum pin them, and the definitions kept.
+Nothing is built: a module is downloaded, as its go.mod and go.sum pin it, and its definitions are kept.
 """
 
 import shutil
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from simulator import disk, processes
+from simulator import cache, disk, processes
 from simulator.faults import Fault
 from simulator.golang import store, toolchain
 from simulator.golang.program import Program
@@ -47,7 +47,7 @@ def definitions(module: Program, progress: Progress | None = None) -> list[dict[
         progress = progress or Progress()
         with store.workspace(module, progress) as folder:
             if not place.is_dir():  # the run that we waited for may have made it
-                with store.scratch(folder) as work:
+                with cache.scratch(folder) as work:
                     _download(module, work, progress).replace(place)
     files = sorted(place.glob("*.yaml"))
     found = [manifest for file in files for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
@@ -64,8 +64,8 @@ def kept(module: Program) -> bool:
 
 
 def _download(module: Program, work: Path, progress: Progress) -> Path:
-    """Download a module into a folder that is thrown away, and put its definitions in another folder there."""
-    disk.require(work, module.build_bytes, need=module.need, do=store.ELSEWHERE)
+    """Download a module into a folder that is thrown away; return the folder of its definitions in there."""
+    disk.require(work, module.build_bytes, need=module.need, do=cache.ELSEWHERE)
     go = toolchain.go(module, work, progress)
     env = toolchain.environment(go, work)
     pins = work / "module"
@@ -76,7 +76,7 @@ def _download(module: Program, work: Path, progress: Progress) -> Path:
     with progress.step(module.subject, what) as step:
         ended = processes.run([go, "mod", "download", module.module], env=env, cwd=pins)
         if ended.disk_full:
-            raise disk.full(work, need=module.need, do=store.ELSEWHERE)
+            raise disk.full(work, need=module.need, do=cache.ELSEWHERE)
         source = work / "modules" / f"{module.module}@v{module.version}" / module.command
         if ended.code or not source.is_dir():
             raise Fault(

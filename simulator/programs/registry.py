@@ -25,7 +25,7 @@ _ALL: Final = (
         module="github.com/traefik/traefik/v3",
         command="cmd/traefik",
         stamps={"github.com/traefik/traefik/v3/pkg/version.Version": "{version}"},
-        minutes="five minutes",
+        minutes="five to ten minutes",
         build_bytes=8 * 10**9,
         kept_bytes=170 * 10**6,
     ),

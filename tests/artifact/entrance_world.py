@@ -14,7 +14,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -366,42 +365,3 @@ def granted() -> set[tuple[str, str, str, str]]:
         for resource in resources
         for verb in ("list", "watch")
     }
-
-
-class Callers:
-    """Clients that ask one after the other until they are told to stop, each on connections of its own."""
-
-    def __init__(self, here: World, host: str, count: int) -> None:
-        self.answers: list[int | str] = []
-        self._over = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(here, host, number), daemon=True)
-            for number in range(count)
-        ]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
-
-    def more(self, count: int) -> None:
-        """Wait for so many more answers."""
-        enough = len(self.answers) + count
-        fakes.until(lambda: len(self.answers) >= enough, f"{count} more answers")
-
-    def _ask(self, here: World, host: str, number: int) -> None:
-        while not self._over.is_set():
-            try:
-                with here.connection(host) as connection:
-                    while not self._over.is_set():
-                        answer = asked(connection, f"/slow?0.0{number}", client=f"198.51.100.{number}")
-                        self.answers.append(answer.status)
-                        if connection.sock is None or answer.headers.get("Connection") == "close":
-                            break
-            except (OSError, http.client.HTTPException) as error:
-                self.answers.append(repr(error))

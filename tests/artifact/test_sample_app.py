@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator import processes
+from simulator import cache, processes
 
 APP = Path(__file__).resolve().parents[2] / "images" / "sample-app"
 INSTALLED_FROM = ("package.json", "package-lock.json", ".npmrc")
@@ -42,7 +42,7 @@ def modules() -> Path:
     digest = hashlib.sha256(f"{_node()} {platform.system()} {platform.machine()}".encode())
     for name in INSTALLED_FROM:
         digest.update((APP / name).read_bytes())
-    kept = _cache() / "node" / digest.hexdigest()[:16]
+    kept = cache.root() / "node" / digest.hexdigest()[:16]
     if not kept.exists():
         _install(kept)
     return kept / "node_modules"
@@ -79,12 +79,6 @@ def _node() -> str:
     if int(version.removeprefix("v").split(".")[0]) < NODE:
         pytest.skip(f"node is {version}, the application needs {NODE} or newer")
     return version
-
-
-def _cache() -> Path:
-    if given := os.environ.get("FIXIA_CACHE"):
-        return Path(given).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fixia"
 
 
 def _install(kept: Path) -> None:

@@ -4,12 +4,14 @@ import gzip
 import json
 import re
 import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from simulator.programs import registry
 from tests.artifact import fakes
 from tests.artifact.entrance_world import (
     CLIENT,
@@ -52,6 +54,11 @@ def here(
 ) -> Iterator[World]:
     with world(program, tmp_path_factory.mktemp("entrance"), upstreams) as running:
         yield running
+
+
+def test_the_build_is_the_pinned_release(program: Path) -> None:
+    said = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"^Version:\s+{re.escape(registry.PROGRAMS['traefik'].version)}$", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -332,7 +339,9 @@ def test_a_renewed_certificate_is_served_without_a_restart(here: World, tmp_path
     fakes.until(lambda: served() == before, "the first certificate again")
 
 
-def test_a_copy_that_is_gone_is_not_noticed(here: World, upstreams: list[Upstream]) -> None:
+def test_a_lone_request_that_meets_a_closed_port_goes_to_the_other_copy(
+    here: World, upstreams: list[Upstream]
+) -> None:
     (closed,) = free_ports(1)
     here.endpoints("site", [upstreams[0].pod, ("127.0.1.3", closed)])
 
