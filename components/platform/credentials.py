@@ -35,10 +35,12 @@ class Credential:
     Attributes:
         current: what is used.
         accepted: what else is accepted, by role: `previous` and `next` for a generated one.
+        epoch: which one the current value is; 0 for one that somebody gave.
     """
 
     current: pulumi.Output[str]
     accepted: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    epoch: int = 0
 
     def values(self, name: str) -> dict[str, pulumi.Output[str]]:
         """Every value by name: `<name>`, and `<name>-previous` and so on for those accepted."""
@@ -101,4 +103,4 @@ class Credentials(Component):
             RandomPassword(f"{name}-{epoch}", length=of.length, special=False, opts=self.child()).result
             for epoch in (of.epoch - 1, of.epoch, of.epoch + 1)
         )
-        return Credential(current=current, accepted={"previous": previous, "next": following})
+        return Credential(current=current, accepted={"previous": previous, "next": following}, epoch=of.epoch)
