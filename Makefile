@@ -47,9 +47,13 @@ test-fast: setup ## Tests that need no engine: units, policies, artifacts
 test-engine: setup engine ## Tests that run the real engine over the simulated providers
 	@.venv/bin/pytest -n 2 tests/engine
 
+.PHONY: test-cluster
+test-cluster: setup engine ## Every object judged by a real Kubernetes API server (built at the first time: 6 to 8 minutes)
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/cluster
+
 .PHONY: test-build
-test-build: setup ## Heavy: builds the engine from source, as a machine without the official download does
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact -k build
+test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py
 
 .PHONY: engine
 engine: setup ## The pulumi engine: found, downloaded or built, once per version

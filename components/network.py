@@ -160,7 +160,7 @@ class Connections(Component):
 def _peers(other: Endpoint | Addresses) -> list[NetworkPolicyPeerArgs]:
     if isinstance(other, Addresses):
         return [
-            NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=cidr, except_=list(closed)))
+            NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=cidr, except_=list(closed) or None))
             for cidr, closed in other.cidrs.items()
         ]
     # Both selectors in one peer: these pods in that namespace. As two peers they would mean either.

@@ -5,6 +5,7 @@ every name, namespace and generated credential, is what the provider would send 
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import yaml
 from simulator.faults import Fault
 from simulator.providers.values import SECRET_SIGNATURE, SIGNATURE
 from simulator.session import Session
-from simulator.stack_file import with_placeholders
+from simulator.stack_file import stacks, unknown_stack, with_placeholders
 
 Manifest = dict[str, Any]
 """An object of the API as plain data."""
@@ -26,13 +27,16 @@ _BUNDLES: Final = ("kubernetes:helm.sh", "kubernetes:yaml", "kubernetes:kustomiz
 """Resources of the provider that are no objects themselves."""
 
 
-def render(program: Path, stack: str, engine: Path, *, show_secrets: bool = False) -> list[Manifest]:
+def render(
+    program: Path, stack: str, find_engine: Callable[[], Path], *, show_secrets: bool = False
+) -> list[Manifest]:
     """Bring a stack up in a simulated cloud and return its Kubernetes objects.
 
     Args:
         program: the folder of the program's `Pulumi.yaml`.
         stack: one of its stacks. Placeholders stand for the secrets in its file.
-        engine: the `pulumi` program.
+        find_engine: returns the `pulumi` program. Called when the stack is known to exist: a first call may
+            take minutes.
         show_secrets: whether secret values are there; else `HIDDEN` is, in the place of each.
 
     Returns:
@@ -41,17 +45,19 @@ def render(program: Path, stack: str, engine: Path, *, show_secrets: bool = Fals
     Raises:
         Fault: there is no such stack, or the program can't be brought up.
     """
-    with Session(engine) as session:
+    if stack not in stacks(program):
+        raise unknown_stack(program / f"Pulumi.{stack}.yaml")
+    with Session(find_engine()) as session:
         settings = session.folder / f"Pulumi.{stack}.yaml"
         with_placeholders(program / settings.name, settings)
         session.init(stack, program)
-        done = session.pulumi(
+        up = session.pulumi(
             *("up", "--yes", "--skip-preview", "--stack", stack, "--config-file", str(settings)),
             program=program,
             capture=True,
         )
-        if done.returncode:
-            raise _failed(stack, done.stdout + done.stderr)
+        if up.returncode:
+            raise _failed(stack, up.stdout + up.stderr)
         # Not in the program's folder: the engine would write its salt into the stack's file there.
         (elsewhere,) = (session.folder / "projects").iterdir()
         export = session.pulumi(

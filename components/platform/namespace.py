@@ -114,7 +114,7 @@ class Namespace(Component):
         )
 
     def _walls(self, name: str) -> None:
-        everyone = LabelSelectorArgs(match_labels={})
+        everyone = LabelSelectorArgs()
         NetworkPolicy(
             f"{name}-default-deny",
             metadata=self.metadata(self.namespace),

@@ -64,6 +64,7 @@ def _arguments(folder: Path, port: int, etcd: str, authority: Authority) -> list
         f"--tls-cert-file={server.certificate}",
         f"--tls-private-key-file={server.key}",
         f"--client-ca-file={authority.certificate}",
+        "--allow-privileged",  # as every cluster does: the level of pod security is what refuses them
         "--anonymous-auth=false",
         "--authorization-mode=Node,RBAC",
         f"--service-account-issuer={ISSUER}",

@@ -6,7 +6,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,7 +26,7 @@ _WARNING: Final = re.compile(r'^\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the server answered.
+    """What the server answered. Its body is not shown by `repr`: it may be a Secret.
 
     Attributes:
         status: the HTTP status.
@@ -36,8 +36,8 @@ class Answer:
     """
 
     status: int
-    body: Manifest
-    text: str
+    body: Manifest = field(repr=False)
+    text: str = field(repr=False)
     warnings: tuple[str, ...]
 
     @property

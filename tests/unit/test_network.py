@@ -84,6 +84,6 @@ def test_every_namespace_is_closed_in_both_directions_but_for_dns(recording: Rec
     assert {n.name for n in namespaces} == {"app", "data", "ingress", "monitoring"}
     for namespace in namespaces:
         deny = made[f"{namespace.name}-default-deny"]["spec"]
-        assert deny == {"podSelector": {"matchLabels": {}}, "policyTypes": ["Ingress", "Egress"]}
+        assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
         (rule,) = made[f"{namespace.name}-dns"]["spec"]["egress"]
         assert rule["ports"] == [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
