@@ -125,3 +125,33 @@ def test_production_fits_the_recommended_machine(recordings: dict[str, Recording
     ]
     assert sum(quantity(quota["requests.cpu"]) for quota in quotas) <= 8
     assert sum(quantity(quota["requests.memory"]) for quota in quotas) <= quantity("16Gi")
+
+
+def test_the_frontend_scales_as_production_says(recordings: dict[str, Recording]) -> None:
+    scaler = recordings["production"].one(
+        "kubernetes:autoscaling/v2:HorizontalPodAutoscaler", "web-autoscaler"
+    )
+    assert (scaler.inputs["spec"]["minReplicas"], scaler.inputs["spec"]["maxReplicas"]) == (2, 5)
+
+
+def test_a_queues_worker_has_no_service_and_waits_when_the_cluster_is_full(recording: Recording) -> None:
+    assert "worker-service" not in {r.name for r in recording.of_type("kubernetes:core/v1:Service")}
+    spec = recording.one("kubernetes:apps/v1:Deployment", "worker-deployment").inputs["spec"]
+    assert spec["template"]["spec"]["priorityClassName"] == "fixia-background"
+
+
+def test_a_gateways_clients_stay_on_their_pod_and_have_time_to_leave(recording: Recording) -> None:
+    service = recording.one("kubernetes:core/v1:Service", "realtime-service").inputs
+    assert service["metadata"]["annotations"]["traefik.ingress.kubernetes.io/service.sticky.cookie"] == "true"
+    spec = recording.one("kubernetes:apps/v1:Deployment", "realtime-deployment").inputs["spec"]
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == ENDPOINT_REMOVAL_SECONDS + 120
+
+
+def test_only_the_entrance_may_ask_the_api_server_anything(recording: Recording) -> None:
+    bindings = [
+        *recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"),
+        *recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"),
+    ]
+    assert bindings
+    subjects = {subject["name"] for binding in bindings for subject in binding.inputs["subjects"]}
+    assert subjects == {"entrance-account-made-up"}

@@ -1,0 +1,53 @@
+"""What the pages name exists: files, tests, make targets, links."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.recorder import ROOT
+
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("policies/*.md"), *ROOT.glob("images/*/*.md")]
+)
+FOLDERS = "components|settings|policies|simulator|tests|docs|bench|images"
+FILE = re.compile(rf"`((?:{FOLDERS})/[\w./-]+\.\w+)(?:::(\w+))?`")
+FOLDER = re.compile(rf"`((?:{FOLDERS})/[\w./-]*)`")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+TARGET = re.compile(r"\bmake ([a-z][a-z-]+)\b")
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_file_and_test_that_a_page_names_exists(page: Path) -> None:
+    for file, test in FILE.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / file).is_file(), f"{name(page)} names {file}"
+        if test:
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), (
+                f"{name(page)} names {file}::{test}"
+            )
+    for folder in FOLDER.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / folder).exists(), f"{name(page)} names {folder}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), f"{name(page)} links to {link}"
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in PAGES:
+        code = " ".join(re.findall(r"`[^`]+`|```.*?```", page.read_text(encoding="utf-8"), re.DOTALL))
+        assert set(TARGET.findall(code)) <= targets, name(page)
+
+
+def test_every_make_target_is_in_the_help() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\.PHONY: ([a-z-]+)", makefile, re.MULTILINE)) == set(
+        re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
+    )
