@@ -10,11 +10,11 @@ import random
 import secrets
 import string
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from simulator.providers.core import Provider, ProviderError, Resource
-from simulator.providers.differ import Change
+from simulator.providers.core import Resource
+from simulator.providers.state_only import Maker, StateOnly
 from simulator.providers.typecheck import Failure
 from simulator.providers.values import Properties, digest, get, reveal
 
@@ -33,10 +33,14 @@ IN_STATE_ONLY: Final = "none"
 """The id of a result that is secret."""
 
 
-class Random(Provider):
+class Random(StateOnly):
     """The provider of the `random` package."""
 
     package: ClassVar[str] = "random"
+
+    def makers(self) -> Mapping[str, Maker]:
+        """What is made, by the last part of its type."""
+        return MAKERS
 
     def refuse(
         self, resource: Resource, olds: Properties, inputs: Properties, found: Iterable[Failure]
@@ -59,36 +63,6 @@ class Random(Provider):
             _wanted(plain, name) for name in CLASSES
         ):
             yield Failure("", "at least one of lower, upper, numeric and special must be true")
-
-    def forces_replacement(
-        self, resource: Resource, change: Change, olds: Properties, news: Properties
-    ) -> bool:
-        """A result cannot be changed, only made anew."""
-        return True
-
-    def create(self, resource: Resource, inputs: Properties) -> tuple[str, Properties]:
-        """Make a result."""
-        plain = reveal(inputs)
-        make = MAKERS.get(resource.type.rpartition(":")[2])
-        if make is None:
-            raise ProviderError(f"the simulated random provider does not make {resource.type}")
-        resource_id, computed = make(plain)
-        return resource_id, self._outputs(resource, inputs, computed)
-
-    def read(
-        self, resource: Resource, resource_id: str, old_inputs: Properties, old_state: Properties
-    ) -> tuple[str, Properties, Properties]:
-        """The state is the truth: there is nothing outside to ask."""
-        return resource_id, old_inputs, old_state
-
-    def update(
-        self, resource: Resource, resource_id: str, old_state: Properties, news: Properties
-    ) -> Properties:
-        """Keep the result."""
-        return {**old_state, **news}
-
-    def delete(self, resource: Resource, resource_id: str, old_state: Properties) -> None:
-        """Forget nothing: nothing was kept."""
 
 
 def _wanted(inputs: Properties, class_name: str) -> bool:
@@ -180,7 +154,7 @@ def _generator(inputs: Properties) -> random.Random:
     return random.Random(seed) if seed else secrets.SystemRandom()  # noqa: S311 - the seed is a user's choice
 
 
-MAKERS: Final[Mapping[str, Callable[[Properties], tuple[str, Properties]]]] = {
+MAKERS: Final[Mapping[str, Maker]] = {
     "RandomPassword": _password,
     "RandomString": _string,
     "RandomBytes": _bytes,

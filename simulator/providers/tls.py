@@ -8,7 +8,7 @@ nothing changed, and a change of any input makes a new one.
 import base64
 import hashlib
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
 
 from cryptography import x509
@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from simulator.providers.core import Provider, ProviderError, Resource
-from simulator.providers.differ import Change
+from simulator.providers.core import ProviderError, Resource
+from simulator.providers.state_only import Maker, StateOnly
 from simulator.providers.typecheck import Failure
 from simulator.providers.values import Properties, get, reveal
 
@@ -58,10 +58,15 @@ SUBJECT: Final[Mapping[str, x509.ObjectIdentifier]] = {
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-class Tls(Provider):
+class Tls(StateOnly):
     """The provider of the `tls` package: private keys and certificate signing requests."""
 
     package: ClassVar[str] = "tls"
+    write_only: ClassVar[frozenset[str]] = frozenset({"privateKeyPemWo"})
+
+    def makers(self) -> Mapping[str, Maker]:
+        """What is made, by the last part of its type."""
+        return MAKERS
 
     def refuse(
         self, resource: Resource, olds: Properties, inputs: Properties, found: Iterable[Failure]
@@ -75,37 +80,6 @@ class Tls(Provider):
         given = [name for name in ("privateKeyPem", "privateKeyPemWo") if plain.get(name) is not None]
         if _kind(resource) == "CertRequest" and len(given) != 1:
             yield Failure("privateKeyPem", "expected exactly one of privateKeyPem and privateKeyPemWo")
-
-    def forces_replacement(
-        self, resource: Resource, change: Change, olds: Properties, news: Properties
-    ) -> bool:
-        """A key or a request cannot be changed, only made anew."""
-        return True
-
-    def create(self, resource: Resource, inputs: Properties) -> tuple[str, Properties]:
-        """Make a key or a request."""
-        make = MAKERS.get(_kind(resource))
-        if make is None:
-            raise ProviderError(f"the simulated tls provider does not make {resource.type}")
-        resource_id, computed = make(reveal(inputs))
-        # A write-only key is never kept, so that is what a program reads back: nothing.
-        kept = {name: value for name, value in inputs.items() if name != "privateKeyPemWo"}
-        return resource_id, self._outputs(resource, kept, computed)
-
-    def read(
-        self, resource: Resource, resource_id: str, old_inputs: Properties, old_state: Properties
-    ) -> tuple[str, Properties, Properties]:
-        """The state is the truth: there is nothing outside to ask."""
-        return resource_id, old_inputs, old_state
-
-    def update(
-        self, resource: Resource, resource_id: str, old_state: Properties, news: Properties
-    ) -> Properties:
-        """Keep what was made."""
-        return {**old_state, **news}
-
-    def delete(self, resource: Resource, resource_id: str, old_state: Properties) -> None:
-        """Forget nothing: nothing was kept."""
 
 
 def _kind(resource: Resource) -> str:
@@ -198,7 +172,7 @@ def _sha1(data: bytes) -> str:
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
-MAKERS: Final[Mapping[str, Callable[[Properties], tuple[str, Properties]]]] = {
+MAKERS: Final[Mapping[str, Maker]] = {
     "PrivateKey": _private_key,
     "CertRequest": _cert_request,
 }
