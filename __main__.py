@@ -32,8 +32,8 @@ opts = pulumi.ResourceOptions(providers=[cluster, pulumi_random.Provider("random
 ground = arguments.Ground(
     identity=identity,
     namespaces={
-        name: Namespace(name, arguments.of_namespace(tier, identity), opts).namespace
-        for name, tier in settings.platform.namespaces.items()
+        name: Namespace(name, arguments.of_namespace(name, settings, identity), opts).namespace
+        for name in settings.platform.namespaces
     },
     priorities=Priorities("priorities", PrioritiesArgs(identity=identity), opts).classes,
     authority=Authority("authority", AuthorityArgs(identity=identity), opts),
@@ -42,8 +42,11 @@ ground = arguments.Ground(
 
 # What can be called: the internet, what keeps data, and the workloads.
 callees: dict[str, network.Endpoint | network.Addresses] = {INTERNET: network.INTERNET}
+before: list[pulumi.Resource] = []  # what a release waits for
 if settings.cache:
-    callees[CACHE] = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts).endpoint
+    cache = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts)
+    callees[CACHE] = cache.endpoint
+    before.append(cache)
 callees |= {
     name: network.endpoint(identity, name, ground.namespaces[workload.namespace], workload.port)
     for name, workload in settings.workloads.items()
@@ -54,12 +57,12 @@ applications = {
     name: arguments.of_application(workload, settings, ground, callees)
     for name, workload in settings.workloads.items()
 }
-releases = []
 if settings.release:
     tried = applications[settings.release.workload]
-    releases = [Release("release", arguments.of_release(settings.release, settings, ground, tried), opts)]
+    released = arguments.of_release(settings.release, settings, ground, tried, after=before)
+    before = [*before, Release("release", released, opts)]
 workloads = {
-    name: Workload(name, arguments.of_workload(workload, ground, applications[name], after=releases), opts)
+    name: Workload(name, arguments.of_workload(workload, ground, applications[name], after=before), opts)
     for name, workload in settings.workloads.items()
 }
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bench.measure import Peak, exponent, say, seconds, side_by_side
 from simulator.engine import release
 from simulator.engine.install import engine
 from simulator.session import Session
+from simulator.stack_file import with_placeholders
 from tests.recorder import ROOT
 
 WORKLOADS = (1, 10, 100, 300)
@@ -144,8 +146,10 @@ def policies(folder: Path, session: Session) -> dict[str, float]:
 
 
 def _preview(session: Session, program: Path, *options: str) -> Callable[[], object]:
+    settings = session.folder / f"settings-{uuid.uuid4().hex}.yaml"
+    with_placeholders(program / f"Pulumi.{programs.STACK}.yaml", settings)
+
     def run() -> None:
-        settings = program / f"Pulumi.{programs.STACK}.yaml"
         done = session.pulumi(
             *("preview", "--stack", programs.STACK, "--config-file", str(settings), *options),
             program=program,

@@ -35,16 +35,18 @@ chance = pulumi.ResourceOptions(provider=random.Provider("random"))
 
 
 def with_workloads(count: int) -> dict[str, Any]:
-    """The staging stack's settings with so many copies of its API."""
+    """The staging stack's settings with so many copies of its API, and nothing else on the ground."""
     config: dict[str, Any] = {
         key: json.loads(value) if value[0] in "{[" else value for key, value in stack_config(STACK).items()
     }
-    api = config["fixia:workloads"]["api"]
+    for section in ("cache", "entrance", "release"):
+        del config[f"fixia:{section}"]
+    # A quota counts at most a thousand pods, so in a fleet this large each runs one.
+    one = {"min": 1, "max": 1, "cpuPercent": 70, "memoryPercent": 80}
+    api = {**config["fixia:workloads"]["api"], "autoscaling": one, "talksTo": ["internet"], "public": None}
     config["fixia:workloads"] = {f"api-{number}": api for number in range(count)}
     config["fixia:platform"]["namespaces"]["app"]["quota"] = ROOMY
-    # A quota counts at most a thousand pods, so in a fleet this large each runs one.
-    for workload in config["fixia:workloads"].values():
-        workload["autoscaling"] = {**workload["autoscaling"], "min": 1, "max": 1}
+    config["fixia:secrets"] = {"jwt-secret": {"generate": 64}}
     return config
 
 
@@ -79,14 +81,18 @@ def _declarations(recording: Recording) -> list[str]:
         if package == "random":
             lines.append(f"random.{kind}({resource.name!r}, length=64, special=False, opts=chance)")
             continue
-        group, _, version = module.replace(".k8s.io", "").partition("/")
         inputs = {key: value for key, value in resource.inputs.items() if key not in ("apiVersion", "kind")}
         if kind == "Secret":
-            inputs["stringData"] = {"jwt-secret": "bench"}
+            inputs["stringData"] = dict.fromkeys(
+                ("jwt-secret", "jwt-secret-previous", "jwt-secret-next"), "bench"
+            )
         arguments = pprint.pformat(inputs, sort_dicts=False)
-        lines.append(
-            f"kubernetes.{group}.{version}.{kind}({resource.name!r}, **kwargs({arguments}), opts=cluster)"
-        )
+        group, _, version = module.partition("/")
+        made_by = f"kubernetes.{group.removesuffix('.k8s.io')}.{version}.{kind}"
+        if group == "cert-manager.io":
+            made_by = "kubernetes.apiextensions.CustomResource"
+            arguments = pprint.pformat({**inputs, "apiVersion": module, "kind": kind}, sort_dicts=False)
+        lines.append(f"{made_by}({resource.name!r}, **kwargs({arguments}), opts=cluster)")
     names = "def kwargs(inputs):\n    return {to_snake(key): value for key, value in inputs.items()}\n"
     return ["from pydantic.alias_generators import to_snake", names, *lines]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 
@@ -22,6 +23,11 @@ from components.platform.priorities import Priority
 from components.pods import Resources
 from settings import data, entrance, platform, workload
 from settings.model import Settings
+
+SITE: Final = "@"
+"""The host label that stands for the domain itself."""
+
+ENTRANCE_PORTS: Final = ("web", "websecure")
 
 Callees = Mapping[str, network.Endpoint | network.Addresses]
 
@@ -50,9 +56,13 @@ def of_identity(settings: Settings) -> Identity:
     return Identity(**settings.stack.model_dump(exclude={"domain"}))
 
 
-def of_namespace(section: platform.Namespace, identity: Identity) -> NamespaceArgs:
+def of_namespace(name: str, settings: Settings, identity: Identity) -> NamespaceArgs:
     """One tier."""
-    return NamespaceArgs(identity=identity, quota=Quota(**dict(section.quota)))
+    quota = settings.platform.namespaces[name].quota
+    entered = settings.entrance and settings.entrance.node_ports and settings.entrance.namespace == name
+    return NamespaceArgs(
+        identity=identity, quota=Quota(**dict(quota), node_ports=len(ENTRANCE_PORTS) if entered else 0)
+    )
 
 
 def of_credentials(secrets: Mapping[str, platform.Secret], identity: Identity) -> CredentialsArgs:
@@ -91,9 +101,7 @@ def of_cache(section: data.Cache, ground: Ground) -> CacheArgs:
 def of_application(
     section: workload.Workload, settings: Settings, ground: Ground, callees: Callees
 ) -> Application:
-    """What runs in a workload's pods. One that is public is told whose word on a client's address counts."""
-    proxies = [*settings.cluster.pod_ranges, *(settings.entrance.trusted() if settings.entrance else ())]
-    told = {"TRUSTED_PROXIES": ",".join(proxies)} if section.public else {}
+    """What runs in a workload's pods."""
     return Application(
         image=section.image,
         args=section.args,
@@ -102,24 +110,28 @@ def of_application(
         resources=_resources(section.resources),
         probes=Probes(**dict(section.probes)),
         talks_to=[callees[name] for name in section.talks_to],
-        config={**told, **section.config},
+        config={**_told(section, settings), **section.config},
         secrets={name: ground.credentials[name] for name in section.secrets},
         authority=ground.authority,
     )
 
 
 def of_release(
-    section: workload.Release, settings: Settings, ground: Ground, application: Application
+    section: workload.Release,
+    settings: Settings,
+    ground: Ground,
+    application: Application,
+    after: Sequence[pulumi.Resource],
 ) -> ReleaseArgs:
     """What has to succeed before a new version is rolled out."""
     return ReleaseArgs(
         identity=ground.identity,
         namespace=ground.namespaces[settings.workloads[section.workload].namespace],
         application=application,
-        images={name: each.image for name, each in settings.workloads.items()},
         migrate=section.migrate,
         smoke=section.smoke,
         deadline_seconds=section.deadline_seconds,
+        after=after,
         priority_class=ground.priorities["standard"],
     )
 
@@ -151,8 +163,12 @@ def of_routes(settings: Settings, ground: Ground, workloads: Mapping[str, Worklo
             Route(
                 name=name,
                 host=_host(settings, section.host),
-                backend=network.endpoint(
-                    ground.identity, section.app, ground.namespaces[section.namespace], section.port
+                # By the label that every chart sets, and by none of ours.
+                backend=network.Endpoint(
+                    name=name,
+                    namespace=ground.namespaces[section.namespace],
+                    pods={"app.kubernetes.io/name": section.app},
+                    port=section.port,
                 ),
                 service=section.service,
                 content_security_policy=section.content_security_policy or NOTHING,
@@ -204,9 +220,31 @@ def of_entrance(
         trusted_ranges=section.trusted(),
         autoscaling=Autoscaling(**dict(section.autoscaling)),
         service_type=section.service_type,
+        service_annotations=section.service_annotations,
+        node_ports=section.node_ports,
         priority_class=ground.priorities["critical"],
         class_name=section.class_name,
     )
+
+
+def _told(section: workload.Workload, settings: Settings) -> dict[str, str]:
+    """What the platform tells every workload of itself; its own configuration may say otherwise."""
+    told = {"DRAIN_SECONDS": str(section.drain_seconds)}
+    if section.public is None or settings.entrance is None:
+        return told
+    proxies = [*settings.cluster.pod_ranges, *settings.entrance.trusted()]
+    others = [
+        f"{scheme}://{_host(settings, each.public.host)}"
+        for each in settings.workloads.values()
+        if each.public and each.public.host != SITE
+        for scheme in (("https", "wss") if each.public.streams else ("https",))
+    ]
+    told |= {
+        "TRUSTED_PROXIES": ",".join(proxies),
+        "BODY_LIMIT_BYTES": str(section.public.body_megabytes * 2**20),
+        "CORS_ORIGINS": f"https://{settings.stack.domain}",
+    }
+    return told | ({"CONNECT_ORIGINS": ",".join(others)} if section.public.host == SITE else {})
 
 
 def _resources(section: workload.Resources) -> Resources:
@@ -214,7 +252,7 @@ def _resources(section: workload.Resources) -> Resources:
 
 
 def _host(settings: Settings, label: str) -> str:
-    return settings.stack.domain if label == "@" else f"{label}.{settings.stack.domain}"
+    return settings.stack.domain if label == SITE else f"{label}.{settings.stack.domain}"
 
 
 def _route(settings: Settings, name: str, section: workload.Public, backend: Workload) -> Route:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from components.application.release import RUNNER as RELEASE_RUNNER
+from components.data.cache import SIDECARS as CACHE_SIDECARS
 from settings.model import Settings
 from settings.types import quantity
 
@@ -19,6 +21,9 @@ RESERVED: Final = (
 )
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 
+
+HOW_TO_SET: Final = "pulumi config set --secret --path 'secrets.{name}.value'"
+"""How somebody gives a credential; Pulumi puts the project's name before the path."""
 
 CACHE_VOLUME: Final = 5
 """How many times the memory limit the cache's log may grow to."""
@@ -40,6 +45,7 @@ def disagreements(settings: Settings) -> list[Disagreement]:
         *_hosts(settings),
         *_unset_secrets(settings),
         *_too_few_pods(settings),
+        *_calls_of_what_is_never_called(settings),
         *_too_small_volumes(settings),
     ]
 
@@ -63,7 +69,10 @@ def _beyond_quota(settings: Settings) -> Iterator[Disagreement]:
 
 
 def _largest(settings: Settings, namespace: str) -> list[tuple[str, str, int]]:
-    """What runs in a namespace at most: CPU and memory requested by one pod, and how many there are."""
+    """What runs in a namespace at most: CPU and memory requested, and how many times.
+
+    A pod that still drains counts too: where it fills the quota, a rollout waits for it.
+    """
     # One more pod than max: a release starts a new one before it stops an old one.
     largest = [
         (workload.resources.cpu, workload.resources.memory, workload.autoscaling.max + 1)
@@ -74,11 +83,11 @@ def _largest(settings: Settings, namespace: str) -> list[tuple[str, str, int]]:
     if entrance and entrance.namespace == namespace:
         largest.append((entrance.resources.cpu, entrance.resources.memory, entrance.autoscaling.max + 1))
     if cache and cache.namespace == namespace:
-        largest.append((cache.resources.cpu, cache.resources.memory, 1))
+        largest += [(each.cpu, each.memory, 1) for each in (cache.resources, *CACHE_SIDECARS)]
     if release and settings.workloads[release.workload].namespace == namespace:
         # Its steps run one after the other; the larger one is the new version with who tries it.
         tried = settings.workloads[release.workload]
-        largest.append((tried.resources.cpu, tried.resources.memory, 2))
+        largest += [(each.cpu, each.memory, 1) for each in (tried.resources, RELEASE_RUNNER)]
     return largest
 
 
@@ -103,6 +112,10 @@ def _hosts(settings: Settings) -> Iterator[Disagreement]:
         f"entrance.foreignRoutes.{name}.host": route.host
         for name, route in settings.entrance.foreign_routes.items()
     }
+    for name in settings.entrance.foreign_routes:
+        if name in settings.workloads:
+            path = f"entrance.foreignRoutes.{name}"
+            yield Disagreement(path, "a name that a workload has", "a name of its own")
     taken: dict[str, str] = {}
     for path, host in hosts.items():
         if host in taken:
@@ -113,7 +126,7 @@ def _hosts(settings: Settings) -> Iterator[Disagreement]:
 def _unset_secrets(settings: Settings) -> Iterator[Disagreement]:
     for name, secret in settings.secrets.items():
         if secret.generate is None and secret.value is None:
-            command = f"pulumi config set --secret --path '{{project}}:secrets.{name}.value'"
+            command = HOW_TO_SET.format(name=name)
             yield Disagreement(f"secrets.{name}.value", "nothing", f"the credential, set by `{command}`")
 
 
@@ -136,3 +149,11 @@ def _too_small_volumes(settings: Settings) -> Iterator[Disagreement]:
         least = CACHE_VOLUME * quantity(cache.resources.memory_limit) / 2**20
         why = "a rewrite of the log keeps the old one until the new one stands"
         yield Disagreement("cache.storage", cache.storage, f"at least {least:f}Mi, for {why}")
+
+
+def _calls_of_what_is_never_called(settings: Settings) -> Iterator[Disagreement]:
+    for name, workload in settings.workloads.items():
+        for index, callee in enumerate(workload.talks_to):
+            if callee in settings.workloads and not settings.workloads[callee].service:
+                path = f"workloads.{name}.talksTo[{index}]"
+                yield Disagreement(path, repr(callee), "a workload with a service")

@@ -70,6 +70,13 @@ class Entrance(Section):
     service_type: Literal["LoadBalancer", "ClusterIP"] = Field(
         default="LoadBalancer", description="`ClusterIP` where something else leads traffic to it."
     )
+    service_annotations: dict[str, str] = Field(
+        default_factory=dict, description="What the cloud's load balancer wants to be told."
+    )
+    node_ports: bool = Field(
+        default=False,
+        description="Whether that load balancer sends to ports of the nodes; most send to pods.",
+    )
     trusted_ranges: list[Proxies] = Field(
         default=["cloudflare"],
         description="Who stands in front and says who the client is; nobody else is let in. Or empty.",

@@ -13,7 +13,7 @@ import pulumi
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from settings.consistency import disagreements
+from settings.consistency import HOW_TO_SET, disagreements
 from settings.model import Settings
 from settings.section import Section
 from settings.workload import CACHE, INTERNET
@@ -92,26 +92,19 @@ def parse(
             file, [SettingFault(f"{project}:*", "no settings", f"a file {file} with the stack's settings")]
         )
     data = {key: _decoded(value) for key, value in raw.items()}
-    faults = [*_misplaced_secrets(encrypted), *_dangling_references(data)]
+    faults = [*_misplaced_secrets(encrypted), *_plain_secrets(data, encrypted), *_dangling_references(data)]
     settings = None
     try:
         settings = Settings.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        faults += [_told(detail) for detail in error.errors()]
+        faults += [_told(detail, encrypted) for detail in error.errors()]
     if settings is not None and not faults:
-        faults += [
-            SettingFault(path, found, valid.format(project=project))
-            for path, found, valid in disagreements(settings)
-        ]
+        faults += [SettingFault(path, found, valid) for path, found, valid in disagreements(settings)]
     if settings is None or faults:
         raise SettingsError(
             file,
             [
-                SettingFault(
-                    f"{project}:{fault.path}",
-                    "an encrypted value" if fault.path.split(".")[0] in encrypted else fault.found,
-                    fault.valid,
-                )
+                SettingFault(f"{project}:{fault.path}", fault.found, fault.valid)
                 for fault in sorted(faults, key=lambda fault: fault.path)
             ],
         )
@@ -130,6 +123,16 @@ def _misplaced_secrets(encrypted: set[str] | frozenset[str]) -> Iterator[Setting
         yield SettingFault(
             section, "an encrypted value", "plain settings; encrypted values belong under secrets"
         )
+
+
+def _plain_secrets(data: Mapping[str, Any], encrypted: set[str] | frozenset[str]) -> Iterator[SettingFault]:
+    """Credentials in plain text: where the engine says that nothing of the section is encrypted."""
+    if "secrets" in encrypted:
+        return
+    for path, _ in _matches(data, ("secrets", "*", "value")):
+        name = path.split(".")[1]
+        command = HOW_TO_SET.format(name=name)
+        yield SettingFault(path, "plain text", f"an encrypted value, set by `{command}`")
 
 
 def _dangling_references(data: Mapping[str, Any]) -> Iterator[SettingFault]:
@@ -182,7 +185,7 @@ def _joined(path: str, key: str | int) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _told(detail: ErrorDetails) -> SettingFault:
+def _told(detail: ErrorDetails, encrypted: set[str] | frozenset[str]) -> SettingFault:
     """A validation error in our words: the path as the file has it, the value found, what would be valid."""
     location = [part for part in detail["loc"] if part != "[key]"]
     path = ""
@@ -195,9 +198,11 @@ def _told(detail: ErrorDetails) -> SettingFault:
         )
     if kind == "missing":
         return SettingFault(path, "nothing", f"required{_described(location)}")
+    # Where something is encrypted the engine hands over the whole section decrypted: none of it is printed.
+    found = "a value that is not shown" if location and location[0] in encrypted else _shown(value)
     if kind == "value_error":
-        return SettingFault(path, _shown(value), str(detail["ctx"]["error"]))
-    return SettingFault(path, _shown(value), detail["msg"].removeprefix("Input should be "))
+        return SettingFault(path, found, str(detail["ctx"]["error"]))
+    return SettingFault(path, found, detail["msg"].removeprefix("Input should be "))
 
 
 def _shown(value: Any) -> str:

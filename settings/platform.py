@@ -65,7 +65,7 @@ class Secret(Section):
     )
     value: SecretStr | None = Field(
         default=None,
-        description="Given: set it by `pulumi config set --secret --path 'fixia:secrets.<name>.value'`.",
+        description="Given: set it by `pulumi config set --secret --path 'secrets.<name>.value'`.",
     )
 
     @model_validator(mode="after")

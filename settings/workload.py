@@ -20,6 +20,14 @@ _CREDENTIAL: Final = re.compile(
 )
 
 
+_SECRET_VALUE: Final = re.compile(
+    r"://[^/\s:@]*:[^/\s@]+@"  # a password in an address
+    r"|\b(ghp|gho|ghs|github_pat|glpat|xox[abps]|sk_live|rk_live|whsec)[_-][A-Za-z0-9]"
+    r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|\beyJ[A-Za-z0-9_-]{10,}\.eyJ"
+)
+"""What nobody writes but a credential. It finds the common ones, and is no proof that there is none."""
+
+
 class Resources(Section):
     """What one pod asks for and may use. No CPU limit: it would throttle and protect nobody."""
 
@@ -101,7 +109,7 @@ class Release(Section):
         min_length=1, description="Arguments that try the new version, started beside at 127.0.0.1."
     )
     deadline_seconds: Annotated[int, Field(ge=30, le=7200)] = Field(
-        default=900, description="How long each step may take."
+        default=900, description="How long the migrations may take."
     )
 
 
@@ -154,12 +162,29 @@ class Workload(Section):
     @field_validator("config")
     @classmethod
     def _holds_no_credential(cls, config: dict[str, str]) -> dict[str, str]:
-        suspects = sorted(name for name in config if _CREDENTIAL.search(name))
+        suspects = sorted(
+            name for name, value in config.items() if _CREDENTIAL.search(name) or _looks_secret(value)
+        )
         if suspects:
             raise ValueError(
                 f"no credentials: put {', '.join(suspects)} under secrets, and its name in `secrets`"
             )
+        if taken := sorted({"PORT", "METRICS_PORT", "DRAIN_SECONDS"} & config.keys()):
+            raise ValueError(f"without {', '.join(taken)}: port, metricsPort and drainSeconds say it")
         return config
+
+    @field_validator("args")
+    @classmethod
+    def _names_no_credential(cls, args: list[str]) -> list[str]:
+        if any(_looks_secret(argument) for argument in args):
+            raise ValueError(
+                "no credentials: arguments are there for everybody to read; put it under secrets"
+            )
+        return args
+
+
+def _looks_secret(value: str) -> bool:
+    return _SECRET_VALUE.search(value) is not None
 
 
 def without_cycle(workloads: dict[str, Workload]) -> dict[str, Workload]:

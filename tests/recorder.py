@@ -50,7 +50,13 @@ class Recording(mocks.MockMonitor):
                 parent=request.parent,
                 provider=request.provider,
                 inputs=rpc.deserialize_properties(request.object, keep_unknowns=True),
-                options={"protect": request.protect, "aliases": list(request.aliases)},
+                options={
+                    "protect": request.protect,
+                    "aliases": list(request.aliases),
+                    "depends_on": list(request.dependencies),
+                    "create_timeout": request.customTimeouts.create,
+                    "update_timeout": request.customTimeouts.update,
+                },
             )
         return response
 
@@ -100,7 +106,7 @@ def record(
         stack: the stack's name.
     """
     recording = Recording()
-    secret_keys = [key for key, value in (config or {}).items() if '"secure"' in value]
+    secret_keys = [key for key in config or {} if key.endswith(":secrets")]
     set_all_config(dict(config or {}), secret_keys)
     # Not a preview: there every output would be unknown, and no assertion inside an `apply` would ever run.
     mocks.set_mocks(_Echo(), project="fixia", stack=stack, preview=False, monitor=recording)

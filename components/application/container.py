@@ -96,7 +96,8 @@ class Application:
             environment=told.environment,
             mounts=told.mounts,
             startup=http_probe(self.probes.startup, period_seconds=2, failure_threshold=60),
-            readiness=http_probe(self.probes.readiness, period_seconds=5, failure_threshold=2),
+            # Half a minute: what all pods need may restart, and taking all of them out helps nobody.
+            readiness=http_probe(self.probes.readiness, period_seconds=5, failure_threshold=6),
             liveness=http_probe(self.probes.liveness, period_seconds=10, failure_threshold=3),
             drains=not sidecar,
             sidecar=sidecar,

@@ -4,8 +4,9 @@ The new version is tried beside nobody: in a pod of its own, with production's c
 pod that serves is replaced. So a failure leaves the old version serving, whichever step it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
@@ -18,7 +19,10 @@ from components.network import Connections, ConnectionsArgs, endpoint
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, hardened_pod
 
-_RUNNER = Resources(cpu="50m", memory="128Mi", memory_limit="256Mi")
+SMOKE_SECONDS: Final = 300
+"""How long the trial may take: two minutes for the new version to start, the rest to try it."""
+
+RUNNER: Final = Resources(cpu="50m", memory="128Mi", memory_limit="256Mi")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +33,9 @@ class ReleaseArgs:
         identity: whose it is.
         namespace: where the steps run.
         application: the new version, with its configuration and whom it calls.
-        images: every image that the release brings, by workload: another one makes new Jobs.
         migrate: the arguments that migrate the database.
         smoke: the arguments that try the new version at 127.0.0.1.
-        deadline_seconds: how long each step may take.
+        deadline_seconds: how long the migrations may take.
         after: what must have succeeded before, such as a snapshot of the database.
         priority_class: the name of the steps' priority class.
     """
@@ -40,7 +43,6 @@ class ReleaseArgs:
     identity: Identity
     namespace: pulumi.Input[str]
     application: Application
-    images: Mapping[str, pulumi.Input[str]]
     migrate: Sequence[str]
     smoke: Sequence[str]
     deadline_seconds: int
@@ -49,11 +51,12 @@ class ReleaseArgs:
 
 
 class Release(Component):
-    """One Job for each step, in order; a new image makes new Jobs, the same images make none.
+    """One Job for each step, in order; another image or configuration makes new Jobs, the same makes none.
 
-    A Job that fails stays, with its pod's log, until the next release: `kubectl logs -n <namespace>
-    job/<name>`. Migrations must be such that the version before them still works: it serves meanwhile, and
-    after a failure.
+    A Job that fails stays, with its pod's log, until the next try: `kubectl logs -n <namespace> job/<name>`.
+    One that runs into its deadline loses its pod, and the log with it. The next `up` makes failed Jobs anew,
+    also when nothing else has changed. Migrations must be such that the version before them still works: it
+    serves meanwhile, and after a failure.
     """
 
     TYPE = "fixia:application:Release"
@@ -81,6 +84,7 @@ class Release(Component):
             account,
             containers=[_runner("migrate", args, told, args.migrate)],
             after=[connections, *args.after],
+            deadline_seconds=args.deadline_seconds,
         )
         smoke = self._step(
             f"{name}-smoke",
@@ -90,6 +94,7 @@ class Release(Component):
             beside=[args.application.container("candidate", told, sidecar=True)],
             containers=[_runner("smoke", args, told, args.smoke)],
             after=[migrate],
+            deadline_seconds=SMOKE_SECONDS,
         )
         self.steps = [migrate.metadata.name, smoke.metadata.name]
         self.finish()
@@ -103,18 +108,19 @@ class Release(Component):
         *,
         containers: Sequence[Container],
         after: Sequence[pulumi.Resource],
+        deadline_seconds: int,
         beside: Sequence[Container] = (),
     ) -> Job:
-        images = pulumi.Output.json_dumps(dict(sorted(args.images.items())))
         return Job(
             name,
-            metadata=self.metadata(args.namespace),
+            # Without it, an `up` after a failure would wait again for the Job that has failed already.
+            metadata=self.metadata(args.namespace, annotations={"pulumi.com/replaceUnready": "true"}),
             spec=JobSpecArgs(
                 # A step that failed has failed: a second try would hide what went wrong from the release.
                 backoff_limit=0,
-                active_deadline_seconds=args.deadline_seconds,
+                active_deadline_seconds=deadline_seconds,
                 template=PodTemplateSpecArgs(
-                    metadata=self.metadata(annotations={"images": images}),
+                    metadata=self.metadata(),
                     spec=hardened_pod(
                         Pod(
                             init_containers=beside,
@@ -129,7 +135,7 @@ class Release(Component):
             ),
             opts=self.child(
                 depends_on=list(after),
-                custom_timeouts=pulumi.CustomTimeouts(create=f"{args.deadline_seconds + 60}s"),
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{deadline_seconds + 60}s"),
             ),
         )
 
@@ -139,7 +145,7 @@ def _runner(name: str, args: ReleaseArgs, told: Configuration, arguments: Sequen
         name=name,
         image=args.application.image,
         args=arguments,
-        resources=_RUNNER,
+        resources=RUNNER,
         environment=told.environment,
         mounts=told.mounts,
     )

@@ -52,7 +52,7 @@ class Workload(Component):
     """A Deployment with what it needs in production: autoscaler, budget, account, Service, policies.
 
     A release starts a new pod, waits until it is ready, then stops an old one; one that never gets ready
-    leaves the old pods serving and fails after ten minutes.
+    leaves the old pods serving and fails after ten minutes without progress.
     """
 
     TYPE = "fixia:application:Workload"
@@ -81,6 +81,7 @@ class Workload(Component):
     def _deployment(self, name: str, args: WorkloadArgs, selector: Mapping[str, str]) -> Deployment:
         told = args.application.told(self, name, args.namespace)
         account = service_account(self, name, args.namespace)
+        patience = f"{10 + 3 * args.autoscaling.max}m"
         return Deployment(
             f"{name}-deployment",
             metadata=self.metadata(args.namespace, name=name),
@@ -110,14 +111,23 @@ class Workload(Component):
                     ),
                 ),
             ),
-            opts=self.child(depends_on=list(args.after)),
+            opts=self.child(
+                depends_on=list(args.after),
+                # One pod after the other; Kubernetes itself gives up on one that makes no progress.
+                custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
+            ),
         )
 
     def _service(self, name: str, args: WorkloadArgs, selector: Mapping[str, str]) -> Service:
         return Service(
             f"{name}-service",
             # The name is fixed: other workloads call it.
-            metadata=self.metadata(args.namespace, name=name, annotations=args.service_annotations),
+            metadata=self.metadata(
+                args.namespace,
+                name=name,
+                # It would wait for pods, which wait for the release.
+                annotations={**args.service_annotations, "pulumi.com/skipAwait": "true"},
+            ),
             spec=ServiceSpecArgs(
                 type="ClusterIP",
                 selector=dict(selector),

@@ -38,11 +38,13 @@ class Quota:
         cpu: as a Kubernetes quantity.
         memory: as a Kubernetes quantity.
         pods: how many there may be.
+        node_ports: how many ports of the nodes lead in; only an entrance may need some.
     """
 
     cpu: str
     memory: str
     pods: int
+    node_ports: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,7 @@ class Namespace(Component):
                     "requests.cpu": quota.cpu,
                     "requests.memory": quota.memory,
                     "pods": str(quota.pods),
-                    # Only the one entrance may be reached from outside, and it has a namespace of its own.
-                    "services.nodeports": "0",
+                    "services.nodeports": str(quota.node_ports),
                 }
             ),
             opts=self.child(),

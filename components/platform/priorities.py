@@ -50,7 +50,7 @@ class Priorities(Component):
                 value=weight,
                 description=description,
                 preemption_policy="Never" if priority == "background" else "PreemptLowerPriority",
-                opts=self.child(),
+                opts=self.child(replace_on_changes=["value", "preemptionPolicy"], delete_before_replace=True),
             ).metadata.name
             for priority, (weight, description) in CLASSES.items()
         }

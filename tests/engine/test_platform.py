@@ -168,7 +168,6 @@ EDITS: list[tuple[Callable[[Config], None], dict[str, str]]] = [
                     *("-disruption-budget", "-egress", "-to-api"),
                 )
             },
-            **RELEASE,
         },
     ),
     (storage, {"cache-data": "update"}),

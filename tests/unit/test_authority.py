@@ -10,7 +10,7 @@ import pytest
 from components.base import Identity
 from components.platform.authority import Authority, AuthorityArgs
 from components.platform.credentials import Credentials, CredentialsArgs
-from tests.recorder import Recording, record
+from tests.recorder import ROOT, Recording, record
 
 IDENTITY = Identity(product="shop", environment="test", owner="team", cost_centre="shop")
 CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
@@ -151,3 +151,10 @@ def test_two_authorities_share_nothing(recording: Recording) -> None:
 def test_the_authority_tells_its_issuer_and_its_secret_by_name(recording: Recording) -> None:
     component = recording.one("fixia:platform:Authority", "internal")
     assert component.outputs == {"issuer": "shop-internal", "secret": "shop-internal-ca"}
+
+
+def test_the_runbook_names_the_authority_that_the_program_makes(recordings: dict[str, Recording]) -> None:
+    made = recordings["production"].of_type(CLUSTER_ISSUER)
+    (issuer,) = [each.inputs["metadata"]["name"] for each in made]
+    runbook = (ROOT / "docs/runbooks/rotate-internal-ca.md").read_text(encoding="utf-8")
+    assert f"ISSUER={issuer} " in runbook

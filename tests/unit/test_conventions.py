@@ -7,7 +7,7 @@ from typing import get_args
 
 from components.application.release import Release
 from components.application.workload import Workload
-from components.base import Component
+from components.base import Component, Identity
 from components.data.cache import Cache
 from components.ingress.certificate import Certificate
 from components.ingress.entrance import Entrance
@@ -17,7 +17,7 @@ from components.platform.authority import Authority
 from components.platform.credentials import Credentials
 from components.platform.namespace import Namespace
 from components.platform.priorities import Priorities
-from tests.recorder import ROOT, Recording, provider_name
+from tests.recorder import ROOT, Recording, provider_name, record
 
 COMPONENTS: list[type[Component]] = [
     *(Authority, Cache, Certificate, Connections, Credentials, Entrance),
@@ -38,6 +38,8 @@ TOKENS = {
 }
 MANDATORY_LABELS = {
     "app.kubernetes.io/name",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
     "app.kubernetes.io/part-of",
     "environment",
     "owner",
@@ -46,7 +48,8 @@ MANDATORY_LABELS = {
 
 
 def test_every_component_is_checked_here() -> None:
-    assert set(Component.__subclasses__()) == set(COMPONENTS)
+    ours = {each for each in Component.__subclasses__() if each.__module__.startswith("components.")}
+    assert ours == set(COMPONENTS)
 
 
 def test_type_tokens_are_unique_and_what_they_always_were() -> None:
@@ -109,11 +112,26 @@ def test_every_kubernetes_object_carries_its_owner(recording: Recording) -> None
         assert set(resource.inputs["metadata"]["labels"]) >= MANDATORY_LABELS, resource.urn
 
 
-def test_mandatory_labels_cannot_be_overridden(recording: Recording) -> None:
-    namespace = recording.one("kubernetes:core/v1:Namespace", "app-namespace")
-    labels = namespace.inputs["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert labels["owner"] == "platform-team"
+class Odd(Component):
+    """A component that tries to be somebody else's."""
+
+    TYPE = "fixia:test:Odd"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            name, Identity(product="shop", environment="test", owner="us", cost_centre="c"), None
+        )
+        self.labels = self.metadata(labels={"owner": "them", "tier": "gold"}).labels
+        self.finish()
+
+
+def test_mandatory_labels_cannot_be_overridden() -> None:
+    seen: list[object] = []
+    record(lambda: seen.append(Odd("odd").labels))
+    (labels,) = seen
+    assert isinstance(labels, dict)
+    assert labels["owner"] == "us"
+    assert labels["tier"] == "gold"
 
 
 def test_the_composition_stays_short() -> None:

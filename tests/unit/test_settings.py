@@ -24,7 +24,11 @@ def sections(stack: str = "staging") -> dict[str, Any]:
     }
 
 
-def read(data: dict[str, Any], encrypted: frozenset[str] = frozenset()) -> Settings:
+SECRETS = frozenset({"secrets"})
+"""Where a stack has encrypted values."""
+
+
+def read(data: dict[str, Any], encrypted: frozenset[str] = SECRETS) -> Settings:
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in data.items()}
     return parse(raw, file="Pulumi.staging.yaml", project="fixia", encrypted=encrypted)
 
@@ -43,7 +47,7 @@ def edited(path: str, value: Any) -> dict[str, Any]:
     return data
 
 
-def faults(data: dict[str, Any], encrypted: frozenset[str] = frozenset()) -> dict[str, tuple[str, str]]:
+def faults(data: dict[str, Any], encrypted: frozenset[str] = SECRETS) -> dict[str, tuple[str, str]]:
     with pytest.raises(SettingsError) as caught:
         read(data, encrypted)
     for fault in caught.value.faults:
@@ -86,10 +90,16 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.talksTo", ["api"], "workloads.api.talksTo[0]", "'api'", "one of cache, internet"),
         ("workloads.api.probes.liveness", "/health", "workloads.api.probes.liveness", "/health", "another path"),
         ("workloads.api.config", {"DB_PASSWORD": "x"}, "workloads.api.config", "DB_PASSWORD", "no credentials"),
+        ("workloads.api.config", {"DATABASE_URL": "postgres://u:pw@db/x"}, "workloads.api.config", "", "no credentials: put DATABASE_URL"),
+        ("workloads.api.config", {"PORT": "9"}, "workloads.api.config", "PORT", "port, metricsPort and drainSeconds say it"),
+        ("workloads.api.args", ["api", "--token=ghp_abcdef"], "workloads.api.args", "", "arguments are there for everybody"),
+        ("workloads.api.talksTo", ["worker"], "workloads.api.talksTo[0]", "'worker'", "a workload with a service"),
+        ("entrance.foreignRoutes.api", {"host": "x", "namespace": "app", "app": "x", "service": "x", "port": 3000}, "entrance.foreignRoutes.api", "a name that a workload has", "a name of its own"),
+        ("platform.namespaces.data.quota.memory", "256Mi", "platform.namespaces.data.quota.memory", "256Mi", "at least 320Mi"),
         ("workloads.api.config", {"log-level": "x"}, "workloads.api.config.log-level", "log-level", "capitals"),
-        ("secrets.jwt-secret", {}, "secrets.jwt-secret.value", "nothing", "pulumi config set --secret --path 'fixia:"),
-        ("secrets.jwt-secret", {"generate": 64, "value": "x"}, "secrets.jwt-secret", "generate", "either"),
-        ("secrets.jwt-secret.generate", 8, "secrets.jwt-secret.generate", "8", "equal to 24"),
+        ("secrets.jwt-secret", {}, "secrets.jwt-secret.value", "nothing", "pulumi config set --secret --path 'secrets.jwt"),
+        ("secrets.jwt-secret", {"generate": 64, "value": "x"}, "secrets.jwt-secret", "not shown", "either"),
+        ("secrets.jwt-secret.generate", 8, "secrets.jwt-secret.generate", "not shown", "equal to 24"),
         ("workloads.api.metricsPort", 3000, "workloads.api.metricsPort", "3000", "another port than `port`"),
         ("workloads.api.public.host", "@", "workloads.web.public.host", "'@'", "a host that nothing else has"),
         ("workloads.worker.public", {"host": "queue"}, "workloads.worker.public", "queue", "no public host without a service"),
@@ -101,8 +111,8 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("entrance.trustedRanges", ["10.0.0.1/16"], "entrance.trustedRanges[0]", "10.0.0.1/16", "no host bits set"),
         ("entrance.certificate", {}, "entrance.certificate", "{}", "either letsEncrypt or originCa"),
         ("entrance.certificate.letsEncrypt.token", "tok", "entrance.certificate.letsEncrypt.token", "'tok'", "one of"),
-        ("platform.namespaces.app.quota.cpu", "500m", "platform.namespaces.app.quota.cpu", "500m", "at least 2.250"),
-        ("platform.namespaces.app.quota.memory", "1Gi", "platform.namespaces.app.quota.memory", "1Gi", "at least 4416Mi"),
+        ("platform.namespaces.app.quota.cpu", "500m", "platform.namespaces.app.quota.cpu", "500m", "at least 2.050"),
+        ("platform.namespaces.app.quota.memory", "1Gi", "platform.namespaces.app.quota.memory", "1Gi", "at least 4224Mi"),
         ("platform.namespaces.app.quota.pods", 3, "platform.namespaces.app.quota.pods", "3", "at least 15"),
     ],
 )  # fmt: skip
@@ -160,7 +170,7 @@ def test_an_encrypted_value_is_never_printed() -> None:
     with pytest.raises(SettingsError) as caught:
         read(data, frozenset({"secrets"}))
     assert "31337" not in str(caught.value)
-    assert caught.value.faults[0].found == "an encrypted value"
+    assert caught.value.faults[0].found == "a value that is not shown"
 
 
 def test_an_encrypted_value_belongs_under_secrets() -> None:
@@ -235,3 +245,9 @@ def test_production_has_at_least_two_pods_of_everything_that_serves() -> None:
     data["workloads"]["web"]["autoscaling"]["min"] = 1
     data["entrance"]["autoscaling"]["min"] = 1
     assert set(faults(data)) == {"fixia:workloads.web.autoscaling.min", "fixia:entrance.autoscaling.min"}
+
+
+def test_a_credential_in_plain_text_is_refused() -> None:
+    told = faults(edited("secrets.jwt-secret", {"value": "hunter2-hunter2"}), frozenset())
+    assert told["fixia:secrets.jwt-secret.value"][0] == "plain text"
+    assert "hunter2" not in str(told)
