@@ -128,6 +128,7 @@ def of_release(
         identity=ground.identity,
         namespace=ground.namespaces[settings.workloads[section.workload].namespace],
         application=application,
+        migrations=application,
         migrate=section.migrate,
         smoke=section.smoke,
         deadline_seconds=section.deadline_seconds,

@@ -1,4 +1,4 @@
-"""A release's steps before any traffic: snapshot, migrations, smoke test; the first that fails stops it.
+"""A release's steps before any traffic: migrations, smoke test; the first that fails stops it.
 
 The new version is tried beside nobody: in a pod of its own, with production's configuration, before the first
 pod that serves is replaced. So a failure leaves the old version serving, whichever step it was.
@@ -12,7 +12,6 @@ import pulumi
 from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
 from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
 
-from components.application.configuration import Configuration
 from components.application.container import Application
 from components.base import Component, Identity
 from components.network import Connections, ConnectionsArgs, endpoint
@@ -26,6 +25,90 @@ RUNNER: Final = Resources(cpu="50m", memory="128Mi", memory_limit="256Mi")
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepArgs:
+    """One step.
+
+    Attributes:
+        identity: whose it is.
+        namespace: where it runs.
+        application: whose image it runs, what it is told and whom it calls.
+        args: the arguments that it runs the image with.
+        beside_itself: whether the application itself runs beside, at 127.0.0.1, to be tried.
+        deadline_seconds: how long it may take.
+        after: what must have succeeded before.
+        priority_class: the name of its pod's priority class.
+    """
+
+    identity: Identity
+    namespace: pulumi.Input[str]
+    application: Application
+    args: Sequence[str]
+    beside_itself: bool
+    deadline_seconds: int
+    after: Sequence[pulumi.Resource]
+    priority_class: pulumi.Input[str] | None
+
+
+class Step(Component):
+    """One Job with one try, and connections and credentials of its own."""
+
+    TYPE = "fixia:application:Step"
+
+    job: pulumi.Output[str]
+    """The Job's name in the cluster."""
+
+    def __init__(self, name: str, args: StepArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, args.identity, opts)
+        caller = endpoint(args.identity, name, args.namespace, args.application.port)
+        connections = Connections(
+            name,
+            ConnectionsArgs(identity=args.identity, caller=caller, talks_to=args.application.talks_to),
+            opts=self.child(),
+        )
+        told = args.application.told(self, name, args.namespace)
+        account = service_account(self, name, args.namespace).metadata.name
+        runner = Container(
+            name="step",
+            image=args.application.image,
+            args=args.args,
+            resources=RUNNER,
+            environment=told.environment,
+            mounts=told.mounts,
+        )
+        candidate = (
+            [args.application.container("candidate", told, sidecar=True)] if args.beside_itself else []
+        )
+        self.job = Job(
+            f"{name}-job",
+            # Without it, an `up` after a failure would wait again for the Job that has failed already.
+            metadata=self.metadata(args.namespace, annotations={"pulumi.com/replaceUnready": "true"}),
+            spec=JobSpecArgs(
+                # A step that failed has failed: a second try would hide what went wrong from the release.
+                backoff_limit=0,
+                active_deadline_seconds=args.deadline_seconds,
+                template=PodTemplateSpecArgs(
+                    metadata=self.metadata(),
+                    spec=hardened_pod(
+                        Pod(
+                            init_containers=candidate,
+                            containers=[runner],
+                            service_account=account,
+                            volumes=told.volumes,
+                            restart_policy="Never",
+                            priority_class=args.priority_class,
+                        )
+                    ),
+                ),
+            ),
+            opts=self.child(
+                depends_on=[connections, *args.after],
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{args.deadline_seconds + 60}s"),
+            ),
+        ).metadata.name
+        self.finish()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReleaseArgs:
     """What has to succeed before a new version is rolled out.
 
@@ -33,6 +116,7 @@ class ReleaseArgs:
         identity: whose it is.
         namespace: where the steps run.
         application: the new version, with its configuration and whom it calls.
+        migrations: the same image, as it migrates: told other credentials, and calling the database itself.
         migrate: the arguments that migrate the database.
         smoke: the arguments that try the new version at 127.0.0.1.
         deadline_seconds: how long the migrations may take.
@@ -43,6 +127,7 @@ class ReleaseArgs:
     identity: Identity
     namespace: pulumi.Input[str]
     application: Application
+    migrations: Application
     migrate: Sequence[str]
     smoke: Sequence[str]
     deadline_seconds: int
@@ -61,91 +146,38 @@ class Release(Component):
 
     TYPE = "fixia:application:Release"
 
-    steps: list[pulumi.Output[str]]
+    jobs: list[pulumi.Output[str]]
     """The Jobs' names in the cluster, in order."""
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.identity, opts)
-        connections = Connections(
-            name,
-            ConnectionsArgs(
+        migrate = Step(
+            f"{name}-migrate",
+            StepArgs(
                 identity=args.identity,
-                caller=endpoint(args.identity, name, args.namespace, args.application.port),
-                talks_to=args.application.talks_to,
+                namespace=args.namespace,
+                application=args.migrations,
+                args=args.migrate,
+                beside_itself=False,
+                deadline_seconds=args.deadline_seconds,
+                after=args.after,
+                priority_class=args.priority_class,
             ),
             opts=self.child(),
         )
-        told = args.application.told(self, name, args.namespace)
-        account = service_account(self, name, args.namespace).metadata.name
-        migrate = self._step(
-            f"{name}-migrate",
-            args,
-            told,
-            account,
-            containers=[_runner("migrate", args, told, args.migrate)],
-            after=[connections, *args.after],
-            deadline_seconds=args.deadline_seconds,
-        )
-        smoke = self._step(
+        smoke = Step(
             f"{name}-smoke",
-            args,
-            told,
-            account,
-            beside=[args.application.container("candidate", told, sidecar=True)],
-            containers=[_runner("smoke", args, told, args.smoke)],
-            after=[migrate],
-            deadline_seconds=SMOKE_SECONDS,
+            StepArgs(
+                identity=args.identity,
+                namespace=args.namespace,
+                application=args.application,
+                args=args.smoke,
+                beside_itself=True,
+                deadline_seconds=SMOKE_SECONDS,
+                after=[migrate],
+                priority_class=args.priority_class,
+            ),
+            opts=self.child(),
         )
-        self.steps = [migrate.metadata.name, smoke.metadata.name]
+        self.jobs = [migrate.job, smoke.job]
         self.finish()
-
-    def _step(
-        self,
-        name: str,
-        args: ReleaseArgs,
-        told: Configuration,
-        account: pulumi.Input[str],
-        *,
-        containers: Sequence[Container],
-        after: Sequence[pulumi.Resource],
-        deadline_seconds: int,
-        beside: Sequence[Container] = (),
-    ) -> Job:
-        return Job(
-            name,
-            # Without it, an `up` after a failure would wait again for the Job that has failed already.
-            metadata=self.metadata(args.namespace, annotations={"pulumi.com/replaceUnready": "true"}),
-            spec=JobSpecArgs(
-                # A step that failed has failed: a second try would hide what went wrong from the release.
-                backoff_limit=0,
-                active_deadline_seconds=deadline_seconds,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            init_containers=beside,
-                            containers=containers,
-                            service_account=account,
-                            volumes=told.volumes,
-                            restart_policy="Never",
-                            priority_class=args.priority_class,
-                        )
-                    ),
-                ),
-            ),
-            opts=self.child(
-                depends_on=list(after),
-                custom_timeouts=pulumi.CustomTimeouts(create=f"{deadline_seconds + 60}s"),
-            ),
-        )
-
-
-def _runner(name: str, args: ReleaseArgs, told: Configuration, arguments: Sequence[str]) -> Container:
-    return Container(
-        name=name,
-        image=args.application.image,
-        args=arguments,
-        resources=RUNNER,
-        environment=told.environment,
-        mounts=told.mounts,
-    )

@@ -136,7 +136,7 @@ def owner(settings: Config) -> None:
 
 
 NAMESPACE_PARTS = ("", "-namespace", "-quota", "-limits", "-default-deny", "-dns")
-RELEASE = {"release-migrate": "replace", "release-smoke": "replace"}
+RELEASE = {"release-migrate-job": "replace", "release-smoke-job": "replace"}
 
 EDITS: list[tuple[Callable[[Config], None], dict[str, str]]] = [
     (image, {**RELEASE, "api-deployment": "update"}),
@@ -148,13 +148,16 @@ EDITS: list[tuple[Callable[[Config], None], dict[str, str]]] = [
         {
             "credentials-jwt-secret-0": "delete",
             "credentials-jwt-secret-3": "create",
-            **{f"{name}-secrets": "replace" for name in ("api", "realtime", "release")},
+            **{
+                f"{name}-secrets": "replace"
+                for name in ("api", "realtime", "release-migrate", "release-smoke")
+            },
             **{f"{name}-deployment": "update" for name in ("api", "realtime")},
             **RELEASE,
         },
     ),
     (quota, {"data-quota": "update"}),
-    (drain, {"web-deployment": "update"}),
+    (drain, {"web-config": "replace", "web-deployment": "update"}),
     (silence, {"worker-egress": "update"}),
     (limit, {"entrance-config": "replace", "entrance-deployment": "update"}),
     (tier, {f"search{part}": "create" for part in NAMESPACE_PARTS}),
@@ -234,7 +237,7 @@ def test_a_broken_promise_in_the_code_fails_with_the_policy_and_its_remedy(
     assert {violation.level for violation in report.violations} == {"mandatory"}
     assert all("allowPrivilegeEscalation" in violation.message for violation in report.violations)
     resources = " ".join(violation.resource for violation in report.violations)
-    for name in ("api-deployment", "cache-stateful-set", "entrance-deployment", "release-migrate"):
+    for name in ("api-deployment", "cache-stateful-set", "entrance-deployment", "release-migrate-job"):
         assert name in resources
     assert "no-privilege-escalation" in done.stdout + done.stderr
 

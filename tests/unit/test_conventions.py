@@ -5,7 +5,7 @@ from inspect import get_annotations
 from types import NoneType
 from typing import get_args
 
-from components.application.release import Release
+from components.application.release import Release, Step
 from components.application.workload import Workload
 from components.base import Component, Identity
 from components.data.cache import Cache
@@ -21,10 +21,11 @@ from tests.recorder import ROOT, Recording, provider_name, record
 
 COMPONENTS: list[type[Component]] = [
     *(Authority, Cache, Certificate, Connections, Credentials, Entrance),
-    *(Namespace, Priorities, Release, Routes, Workload),
+    *(Namespace, Priorities, Release, Routes, Step, Workload),
 ]
 TOKENS = {
     "fixia:application:Release",
+    "fixia:application:Step",
     "fixia:application:Workload",
     "fixia:data:Cache",
     "fixia:ingress:Certificate",

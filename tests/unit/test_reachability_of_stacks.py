@@ -59,7 +59,7 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     release = json.loads(config["fixia:release"])["workload"]
     for step in ("migrate", "smoke"):
         # Its steps are the new version: they call whom it calls, and nobody calls them.
-        parts[step] = replace(parts[release], pods=f"{product}-app/job/release-{step}", listens=[])
+        parts[step] = replace(parts[release], pods=f"{product}-app/job/release-{step}-job", listens=[])
     public = [name for name, workload in workloads.items() if workload.get("public")]
     parts["entrance"] = Part(pods=ENTRANCE, calls=[*public, "api-server", "dns"])
     ranges = json.loads(config["fixia:entrance"]).get("trustedRanges", ["cloudflare"])

@@ -12,12 +12,12 @@ JOB = "kubernetes:batch/v1:Job"
 
 
 def spec(recording: Recording, step: str) -> dict[str, Any]:
-    found: dict[str, Any] = recording.one(JOB, f"release-{step}").inputs["spec"]
+    found: dict[str, Any] = recording.one(JOB, f"release-{step}-job").inputs["spec"]
     return found
 
 
 def test_each_step_has_one_try_and_a_deadline(recording: Recording) -> None:
-    assert {r.name for r in recording.of_type(JOB)} == {"release-migrate", "release-smoke"}
+    assert {r.name for r in recording.of_type(JOB)} == {"release-migrate-job", "release-smoke-job"}
     for step, seconds in (("migrate", 900), ("smoke", SMOKE_SECONDS)):
         assert spec(recording, step)["backoffLimit"] == 0
         assert spec(recording, step)["activeDeadlineSeconds"] == seconds
@@ -66,10 +66,10 @@ def test_what_a_step_depends_on_comes_first(recording: Recording) -> None:
     def names(resource: str, type_: str = JOB) -> set[str]:
         return {urn.split("::")[-1] for urn in recording.one(type_, resource).options["depends_on"]}
 
-    assert {"release-egress", "cache-stateful-set"} <= names("release-migrate")
-    assert "release-migrate" in names("release-smoke")
+    assert {"release-migrate-egress", "cache-stateful-set"} <= names("release-migrate-job")
+    assert "release-migrate-job" in names("release-smoke-job")
     for workload in ("api", "web", "realtime", "worker"):
-        assert "release-smoke" in names(f"{workload}-deployment", "kubernetes:apps/v1:Deployment")
+        assert "release-smoke-job" in names(f"{workload}-deployment", "kubernetes:apps/v1:Deployment")
 
 
 @pytest.mark.parametrize(("stack", "protected"), [("production", True), ("staging", False)])
