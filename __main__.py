@@ -1,6 +1,6 @@
 """The platform, from left to right the way a request and a byte of data travel.
 
-    settings -> ground -> cache -> release -> workloads -> routes -> entrance
+    settings -> ground -> database -> pool, cache -> release -> workloads -> routes -> entrance
 
 Nothing else composes: a component is handed the components that it needs, and knows of no other.
 """
@@ -13,6 +13,9 @@ from components import network
 from components.application.release import Release
 from components.application.workload import Workload
 from components.data.cache import Cache
+from components.data.maintenance import Maintenance
+from components.data.pgbouncer import Pool
+from components.data.postgres import Database
 from components.ingress.certificate import Certificate, OriginCa
 from components.ingress.entrance import Entrance
 from components.ingress.route import CLASS_NAME
@@ -21,12 +24,23 @@ from components.platform.authority import Authority, AuthorityArgs
 from components.platform.credentials import Credentials
 from components.platform.namespace import Namespace
 from components.platform.priorities import Priorities, PrioritiesArgs
-from settings import CACHE, INTERNET, arguments, load
+from settings import CACHE, INTERNET, POOL, arguments, load
 
 settings = load()
 identity = arguments.of_identity(settings)
 cluster = pulumi_kubernetes.Provider("cluster", context=settings.cluster.context)
 opts = pulumi.ResourceOptions(providers=[cluster, pulumi_random.Provider("random")])
+# For what takes up a changed configuration while it runs, and would lose its clients by a restart.
+in_place = pulumi.ResourceOptions(
+    providers=[
+        pulumi_kubernetes.Provider(
+            "cluster-in-place",
+            context=settings.cluster.context,
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+        )
+    ]
+)
 
 # What everything else stands on.
 ground = arguments.Ground(
@@ -37,12 +51,19 @@ ground = arguments.Ground(
     },
     priorities=Priorities("priorities", PrioritiesArgs(identity=identity), opts).classes,
     authority=Authority("authority", AuthorityArgs(identity=identity), opts),
-    credentials=Credentials("credentials", arguments.of_credentials(settings.secrets, identity), opts),
+    credentials=Credentials("credentials", arguments.of_credentials(settings, identity), opts),
 )
 
 # What can be called: the internet, what keeps data, and the workloads.
 callees: dict[str, network.Endpoint | network.Addresses] = {INTERNET: network.INTERNET}
 before: list[pulumi.Resource] = []  # what a release waits for
+database = None
+if settings.database:
+    database = Database("database", arguments.of_database(settings.database, ground), in_place)
+    pool = Pool(POOL, arguments.of_pool(settings.database, ground, database), in_place)
+    Maintenance("maintenance", arguments.of_maintenance(settings.database, ground, database), opts)
+    callees[POOL] = pool.endpoint
+    before += [database, pool]
 if settings.cache:
     cache = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts)
     callees[CACHE] = cache.endpoint
@@ -59,7 +80,7 @@ applications = {
 }
 if settings.release:
     tried = applications[settings.release.workload]
-    released = arguments.of_release(settings.release, settings, ground, tried, after=before)
+    released = arguments.of_release(settings.release, settings, ground, tried, database, before)
     before = [*before, Release("release", released, opts)]
 workloads = {
     name: Workload(name, arguments.of_workload(workload, ground, applications[name], after=before), opts)

@@ -1,5 +1,7 @@
 """The entrance beside the application alone, and while a copy of the application drains or dies."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ from simulator.programs.registry import traefik
 from simulator.session import Session
 from tests.artifact import fakes
 from tests.artifact.entrance_world import CLIENT, PROXY, Upstream, World, upstream, world
+from tests.artifact.sample_app import Unavailable, application, copy_of
 
 REQUESTS = {"direct": 200_000, "entrance": 30_000}
 """A round takes some four seconds either way: one busy second of the machine must not decide it."""
 DRAINED_REQUESTS = 50_000
 CRASHED_REQUESTS = 20_000
 ROUNDS = 5
+_TINY = "tests/artifact/upstream.py (Python), two copies"
 
 
 def entrance(folder: Path, _: Session) -> dict[str, Any]:
@@ -29,8 +33,9 @@ def entrance(folder: Path, _: Session) -> dict[str, Any]:
     Returns:
         For `direct` and `entrance` the round with the median rate, see `Load.run`, with the slowest and the
         fastest round's. The direct rate is as fast as the generator goes: no limit of the application's.
-        `drain`: the same for requests during which one of two copies goes away, and how many had been
-        answered before and by then. `crash`: what fails after one of two dies unannounced.
+        `drain`: the same for requests during which one of two copies goes away, of the sample application
+        where that runs, and how many had been answered before and by then. `crash`: what fails after one of
+        two dies unannounced.
         What was used to measure.
     """
     with (
@@ -52,6 +57,10 @@ def entrance(folder: Path, _: Session) -> dict[str, Any]:
                     rate = taken["requests_per_second"]
                     say(f"{name}, turn {turn} of {ROUNDS}: {rate:.0f} requests a second")
         medians = {name: _median(taken) for name, taken in rounds.items()}
+    with (
+        _application(folder) as ((first, second), drained),
+        world(traefik(), folder / "drain", [first, second]) as here,
+    ):
         drain = _drain(here, leaving=first, staying=second)
     with (
         upstream("first") as first,
@@ -67,8 +76,26 @@ def entrance(folder: Path, _: Session) -> dict[str, Any]:
         "drain": drain,
         "crash": crash,
         "generator": f"bench/load.py (Python, one process, {CONNECTIONS} connections)",
-        "application": "tests/artifact/upstream.py (Python), two copies",
+        "application": {"drain": drained, "direct, entrance and crash": _TINY},
     }
+
+
+@contextmanager
+def _application(folder: Path) -> Iterator[tuple[tuple[Upstream, Upstream], str]]:
+    """Two copies that drain: the sample application's page, or the tiny one where that can't run."""
+    with ExitStack() as stack:
+        try:
+            app = application(folder)
+        except Unavailable as reason:
+            say(f"no sample application: {reason}")
+            tiny = (stack.enter_context(upstream("first")), stack.enter_context(upstream("second")))
+            yield tiny, f"{_TINY}; {reason}"
+            return
+        first, second = (
+            stack.enter_context(copy_of(app, ["web"], {}, address=address, log=folder / f"web-{address}.log"))
+            for address in ("127.0.1.1", "127.0.1.2")
+        )
+        yield (first, second), "images/sample-app web (Node.js), two copies"
 
 
 def _through(here: World) -> Target:

@@ -1,7 +1,8 @@
 """What a component wants to be woken for: plain data beside the component, told to the monitoring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["P1", "P2", "P3", "P4"]
 """How soon somebody looks: at once, day or night; within the hour; on the working day; when there is time."""
@@ -26,3 +27,31 @@ class Alert:
     severity: Severity
     summary: str
     runbook: str
+
+
+def rules(group: str, alerts: Sequence[Alert]) -> dict[str, Any]:
+    """Alerts as Prometheus reads them: the content of one file of rules.
+
+    Args:
+        group: the group's name, unique in the platform; its rules are evaluated one after the other.
+        alerts: the alerts.
+
+    Source: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+    """
+    return {
+        "groups": [
+            {
+                "name": group,
+                "rules": [
+                    {
+                        "alert": alert.name,
+                        "expr": alert.expression,
+                        "for": f"{alert.minutes}m",
+                        "labels": {"severity": alert.severity},
+                        "annotations": {"summary": alert.summary, "runbook": alert.runbook},
+                    }
+                    for alert in alerts
+                ],
+            }
+        ]
+    }

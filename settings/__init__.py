@@ -2,6 +2,6 @@
 
 from settings.load import SettingsError, load
 from settings.model import Settings
-from settings.workload import CACHE, INTERNET, Workload
+from settings.workload import CACHE, INTERNET, POOL, Workload
 
-__all__ = ["CACHE", "INTERNET", "Settings", "SettingsError", "Workload", "load"]
+__all__ = ["CACHE", "INTERNET", "POOL", "Settings", "SettingsError", "Workload", "load"]

@@ -1,7 +1,7 @@
 """Sections of the settings as components' arguments: names become components, and pydantic ends here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
@@ -13,6 +13,10 @@ from components.application.scaling import Autoscaling
 from components.application.workload import Workload, WorkloadArgs
 from components.base import Identity
 from components.data.cache import CacheArgs
+from components.data.maintenance import MaintenanceArgs
+from components.data.pgbouncer import PoolArgs, PooledDatabase
+from components.data.postgres import Database, DatabaseArgs
+from components.data.postgres_config import GROUPS, SINGLE_ROLES
 from components.ingress.certificate import CertificateArgs, DnsChallenge, OriginCa
 from components.ingress.entrance import EntranceArgs
 from components.ingress.route import NOTHING, RateLimit, Route, sticky_annotations
@@ -21,8 +25,11 @@ from components.platform.credentials import Credentials, CredentialsArgs, Genera
 from components.platform.namespace import NamespaceArgs, Quota
 from components.platform.priorities import Priority
 from components.pods import Resources
-from settings import data, entrance, platform, workload
+from settings import data, entrance, workload
 from settings.model import Settings
+
+PASSWORD_LENGTH: Final = 48
+"""In letters and digits: more than anybody guesses, and short enough for every protocol."""
 
 SITE: Final = "@"
 """The host label that stands for the domain itself."""
@@ -65,21 +72,88 @@ def of_namespace(name: str, settings: Settings, identity: Identity) -> Namespace
     )
 
 
-def of_credentials(secrets: Mapping[str, platform.Secret], identity: Identity) -> CredentialsArgs:
-    """The stack's credentials: those that it makes, and those that somebody set."""
+def of_credentials(settings: Settings, identity: Identity) -> CredentialsArgs:
+    """The stack's credentials: those that it makes, the database's too, and those that somebody set."""
+    secrets = settings.secrets
+    roles = (*GROUPS, *SINGLE_ROLES) if settings.database else ()
+    epoch = settings.database.password_epoch if settings.database else 1
     return CredentialsArgs(
         identity=identity,
         generated={
             name: Generated(length=secret.generate, epoch=secret.epoch)
             for name, secret in secrets.items()
             if secret.generate is not None
-        },
+        }
+        | {f"{role}-password": Generated(length=PASSWORD_LENGTH, epoch=epoch) for role in roles},
         given={
             name: pulumi.Output.secret(secret.value.get_secret_value())
             for name, secret in secrets.items()
             if secret.value is not None
         },
     )
+
+
+def of_database(section: data.Database, ground: Ground) -> DatabaseArgs:
+    """PostgreSQL."""
+    return DatabaseArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=section.image,
+        exporter_image=section.exporter_image,
+        resources=_resources(section.resources),
+        storage=section.storage,
+        credentials={role: ground.credentials[f"{role}-password"] for role in (*GROUPS, *SINGLE_ROLES)},
+        authority=ground.authority,
+        parameters=section.parameters,
+        max_connections=section.max_connections,
+        standbys=section.standbys,
+        first_standby=section.first_standby,
+        claim=section.claim,
+        priority_class=ground.priorities["critical"],
+        protect=ground.identity.environment == "production",
+    )
+
+
+def of_pool(section: data.Database, ground: Ground, database: Database) -> PoolArgs:
+    """PgBouncer in front of it."""
+    return PoolArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=section.pool.image,
+        exporter_image=section.pool.exporter_image,
+        resources=_resources(section.pool.resources),
+        replicas=section.pool.replicas,
+        database=PooledDatabase(
+            host=database.host,
+            port=database.endpoint.port,
+            name=database.database,
+            endpoint=database.endpoint,
+        ),
+        app=ground.credentials["app-password"],
+        pooler=ground.credentials["pooler-password"],
+        budget=section.pool.budget,
+        authority=ground.authority,
+        priority_class=ground.priorities["critical"],
+    )
+
+
+def of_maintenance(section: data.Database, ground: Ground, database: Database) -> MaintenanceArgs:
+    """The database's nightly work; no backup is waited for as long as there is none."""
+    return MaintenanceArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=section.image,
+        database=database.called_as("maintenance"),
+        password=ground.credentials["maintenance-password"],
+        authority=ground.authority,
+        backup_grace_seconds=0,
+        priority_class=ground.priorities["background"],
+    )
+
+
+def of_migrations(application: Application, database: Database | None) -> Application:
+    """The same image as it migrates: as the owner, to the database itself, and to nothing else."""
+    return replace(application, talks_to=[database.endpoint] if database else [], secrets={})
 
 
 def of_cache(section: data.Cache, ground: Ground) -> CacheArgs:
@@ -121,6 +195,7 @@ def of_release(
     settings: Settings,
     ground: Ground,
     application: Application,
+    database: Database | None,
     after: Sequence[pulumi.Resource],
 ) -> ReleaseArgs:
     """What has to succeed before a new version is rolled out."""
@@ -128,7 +203,7 @@ def of_release(
         identity=ground.identity,
         namespace=ground.namespaces[settings.workloads[section.workload].namespace],
         application=application,
-        migrations=application,
+        migrations=of_migrations(application, database),
         migrate=section.migrate,
         smoke=section.smoke,
         deadline_seconds=section.deadline_seconds,

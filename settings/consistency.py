@@ -6,24 +6,26 @@ from typing import Final, NamedTuple
 
 from components.application.release import RUNNER as RELEASE_RUNNER
 from components.data.cache import SIDECARS as CACHE_SIDECARS
+from components.data.maintenance import JOBS
+from components.data.maintenance import PSQL as MAINTENANCE_JOB
+from components.data.pgbouncer import SIDECARS as POOL_SIDECARS
+from components.data.pgbouncer_config import server_connections
+from components.data.postgres_pod import SIDECARS as DATABASE_SIDECARS
 from settings.model import Settings
 from settings.types import quantity
 
 RESERVED: Final = (
-    "cache",
-    "certificate",
-    "credentials",
-    "entrance",
-    "internet",
-    "priorities",
-    "release",
-    "routes",
+    *("authority", "cache", "certificate", "cluster", "credentials", "database", "entrance"),
+    *("internet", "maintenance", "pool", "priorities", "release", "routes"),
 )
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 
 
 HOW_TO_SET: Final = "pulumi config set --secret --path 'secrets.{name}.value'"
 """How somebody gives a credential; Pulumi puts the project's name before the path."""
+
+OTHER_CONNECTIONS: Final = 20
+"""To PostgreSQL beside the pool's: migrations, three maintenance jobs, exporter, backups, an operator."""
 
 CACHE_VOLUME: Final = 5
 """How many times the memory limit the cache's log may grow to."""
@@ -47,6 +49,7 @@ def disagreements(settings: Settings) -> list[Disagreement]:
         *_too_few_pods(settings),
         *_calls_of_what_is_never_called(settings),
         *_too_small_volumes(settings),
+        *_too_few_connections(settings),
     ]
 
 
@@ -84,6 +87,13 @@ def _largest(settings: Settings, namespace: str) -> list[tuple[str, str, int]]:
         largest.append((entrance.resources.cpu, entrance.resources.memory, entrance.autoscaling.max + 1))
     if cache and cache.namespace == namespace:
         largest += [(each.cpu, each.memory, 1) for each in (cache.resources, *CACHE_SIDECARS)]
+    database = settings.database
+    if database and database.namespace == namespace:
+        once = (database.resources, *DATABASE_SIDECARS)
+        largest += [(each.cpu, each.memory, 1 + database.standbys) for each in once]
+        often = (database.pool.resources, *POOL_SIDECARS)
+        largest += [(each.cpu, each.memory, database.pool.replicas + 1) for each in often]
+        largest += [(MAINTENANCE_JOB.cpu, MAINTENANCE_JOB.memory, len(JOBS))]
     if release and settings.workloads[release.workload].namespace == namespace:
         # Its steps run one after the other; the larger one is the new version with who tries it.
         tried = settings.workloads[release.workload]
@@ -157,3 +167,21 @@ def _calls_of_what_is_never_called(settings: Settings) -> Iterator[Disagreement]
             if callee in settings.workloads and not settings.workloads[callee].service:
                 path = f"workloads.{name}.talksTo[{index}]"
                 yield Disagreement(path, repr(callee), "a workload with a service")
+
+
+def _too_few_connections(settings: Settings) -> Iterator[Disagreement]:
+    database = settings.database
+    if database is None:
+        return
+    try:
+        server_connections(database.pool.budget, database.pool.replicas)
+    except ValueError as error:
+        yield Disagreement("database.pool.budget", str(database.pool.budget), str(error))
+    least = database.pool.budget + OTHER_CONNECTIONS + 2 * database.standbys
+    if database.max_connections < least:
+        others = (
+            "the pool's budget, and what migrations, maintenance, exporter, standbys and an operator need"
+        )
+        yield Disagreement(
+            "database.maxConnections", str(database.max_connections), f"at least {least}: {others}"
+        )

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from settings.consistency import HOW_TO_SET, disagreements
 from settings.model import Settings
 from settings.section import Section
-from settings.workload import CACHE, INTERNET
+from settings.workload import CACHE, INTERNET, POOL
 
 _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterable[str]]]] = {
     ("workloads", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
@@ -24,9 +24,11 @@ _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterab
     ("workloads", "*", "talksTo", "*"): lambda data: (
         *_names(data, "workloads"),
         *({CACHE} & data.keys()),
+        *((POOL,) if "database" in data else ()),
         INTERNET,
     ),
     ("release", "workload"): lambda data: _names(data, "workloads"),
+    ("database", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("cache", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "foreignRoutes", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),

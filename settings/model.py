@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from settings.data import Cache
+from settings.data import Cache, Database
 from settings.entrance import Entrance
 from settings.platform import Cluster, Platform, Secret, Stack
 from settings.section import Section
@@ -25,6 +25,7 @@ class Settings(Section):
     platform: Platform
     workloads: Annotated[dict[Name, Workload], AfterValidator(without_cycle)] = Field(min_length=1)
     release: Release | None = Field(default=None, description="Left out: new versions roll out untried.")
+    database: Database | None = Field(default=None, description="Left out: the stack has no database.")
     cache: Cache | None = Field(default=None, description="Left out: the stack has no cache and no queue.")
     entrance: Entrance | None = Field(default=None, description="Left out: nothing is reached from outside.")
     secrets: dict[Name, Secret] = Field(default_factory=dict)

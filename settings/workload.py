@@ -15,6 +15,9 @@ INTERNET: Final = "internet"
 CACHE: Final = "cache"
 """In `talksTo`: the cache and queue."""
 
+POOL: Final = "pool"
+"""In `talksTo`: the database, through its pool. Migrations alone go to it directly."""
+
 _CREDENTIAL: Final = re.compile(
     r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?|DSN)(?!.*_FILE$)"
 )
@@ -136,7 +139,7 @@ class Workload(Section):
     )
     talks_to: list[str] = Field(
         default_factory=list,
-        description=f"Other workloads by name, `{CACHE}` or `{INTERNET}`. Everything else is refused.",
+        description=f"Other workloads by name, `{POOL}`, `{CACHE}` or `{INTERNET}`. All else is refused.",
     )
     config: dict[EnvName, str] = Field(
         default_factory=dict, description="Environment variables, none of them secret."

@@ -103,6 +103,8 @@ def _policies(report: Report) -> str:
     if not report.packs:
         return "### Policies\n\nNo policy pack ran.\n"
     packs = ", ".join(_code(f"{name} {version}".strip()) for name, version in report.packs.items())
+    if not report.policies_ran and not report.violations:
+        return f"### Policies\n\n{packs}: policies did not run: the program failed.\n"
     if not report.violations:
         number = _plural(report.policies, "policy")
         so_far = "" if report.succeeded else " until the failure"

@@ -86,6 +86,7 @@ class Report:
         counts: how many resources each operation touches, unchanged ones included.
         changes: everything but unchanged resources, in the order of the engine.
         packs: the policy packs that ran, with their versions.
+        policies_ran: whether the packs saw any of the program's resources: not where it failed before.
         policies: how many different policies were evaluated.
         violations: what the packs found.
         diagnostics: errors and warnings.
@@ -97,6 +98,7 @@ class Report:
     counts: Mapping[str, int]
     changes: Sequence[Change]
     packs: Mapping[str, str]
+    policies_ran: bool
     policies: int
     violations: Sequence[Violation]
     diagnostics: Sequence[Diagnostic]
@@ -142,6 +144,9 @@ def build(stack: str, events: Sequence[Event], *, succeeded: bool, base: str | N
         if operation != UNCHANGED and operations[step["urn"]] != "replace":
             operations[step["urn"]] = operation
     packs, policies = _packs(events)
+    # The engine lists its packs as passed even if the program failed at once: they saw the stack alone.
+    seen = any(not step["type"].startswith("pulumi:") for step in steps)
+    ran = bool(packs) and (succeeded or seen)
     return Report(
         stack=stack,
         base=base,
@@ -149,7 +154,8 @@ def build(stack: str, events: Sequence[Event], *, succeeded: bool, base: str | N
         counts=dict(Counter(operations.values())),
         changes=_changes(steps, operations),
         packs=packs,
-        policies=policies,
+        policies_ran=ran,
+        policies=policies if ran else 0,
         violations=_violations(events),
         diagnostics=_diagnostics(events),
     )

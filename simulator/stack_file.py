@@ -57,7 +57,7 @@ def with_placeholders(stack_file: Path, target: Path) -> list[str]:
         or `fixia:tokens[0]`.
 
     Raises:
-        Fault: the file is missing, is no YAML, or is no mapping.
+        Fault: the file is missing, is no YAML, is no mapping, or says one key twice.
     """
     root = _compose(stack_file)
     root.value = [pair for pair in root.value if pair[0].value not in _KEYS_OF_ENCRYPTION]
@@ -90,7 +90,36 @@ def _compose(stack_file: Path) -> yaml.MappingNode:
     if not isinstance(root, yaml.MappingNode):
         line, kind = root.start_mark.line + 1, root.tag.rpartition(":")[2]
         raise _unreadable(f"{stack_file}:{line}", f"a {kind} where a mapping is expected")
+    _refuse_duplicates(stack_file, root)
     return root
+
+
+def _refuse_duplicates(stack_file: Path, root: yaml.Node) -> None:
+    """Refuse a key that stands twice in one mapping: YAML readers take one of them in silence."""
+    pending, seen = [root], {id(root)}  # An alias is the same node again, and may even stand inside itself.
+    while pending:
+        node = pending.pop(0)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in pairs:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if first := lines.get((key.tag, key.value)):
+                raise Fault(
+                    where=f"{stack_file}:{line}",
+                    found=f"the key {key.value!r} for the second time; the first is in line {first}",
+                    valid="each key once in its mapping",
+                    do="remove one of the two, or merge what they say",
+                    exit_code=USAGE,
+                )
+            lines[key.tag, key.value] = line
+        items = (
+            node.value if isinstance(node, yaml.SequenceNode) else [part for pair in pairs for part in pair]
+        )
+        fresh = [item for item in items if isinstance(item, yaml.CollectionNode) and id(item) not in seen]
+        seen.update(id(item) for item in fresh)
+        pending += fresh
 
 
 def unknown_stack(stack_file: Path) -> Fault:

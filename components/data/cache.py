@@ -9,6 +9,7 @@ from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs, Stateful
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSourceArgs,
+    EmptyDirVolumeSourceArgs,
     PersistentVolumeClaim,
     PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
@@ -36,12 +37,17 @@ from components.pods import Container, Pod, Resources, command_probe, hardened_p
 CONFIG_FOLDER: Final = "/etc/cache"
 DATA_FOLDER: Final = "/data"
 SECRETS_FOLDER: Final = "/run/secrets/cache"
+OPERATOR_FOLDER: Final = "/run/cache/operator"
+EXPORTER_FOLDER: Final = "/run/cache/exporter"
 TLS_FOLDER: Final = "/run/secrets/cache-tls"
 
 CERTIFICATE_CHECK_SECONDS: Final = 10
 GRACE_SECONDS: Final = 60
 
 _SIDECAR: Final = Resources(cpu="10m", memory="32Mi", memory_limit="64Mi")
+
+SIDECARS: Final = (_SIDECAR, _SIDECAR)
+"""What the pod asks for beside Valkey."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ class CacheArgs:
             nearly half of it (see `valkey_config.maxmemory`).
         storage: the volume's size, as a Kubernetes quantity. Ask for five times the memory limit: a rewrite
             begins when the log has doubled, and keeps the old one until the new one stands.
-        password: what clients and the exporter show; one line.
+        password: what clients show; one line. It allows what a cache or a queue is used for and no more.
         authority: who signs its certificate. A renewal is taken up within minutes, without a restart.
         storage_class: the volume's storage class; the cluster's default unless told.
         priority_class: the name of the pod's priority class.
@@ -166,9 +172,15 @@ class Cache(Component):
                     metadata=self.metadata(),
                     spec=hardened_pod(
                         Pod(
+                            init_containers=[_users(args)],
                             containers=[_valkey(args), _certificate(args), _exporter(args)],
                             service_account=account.metadata.name,
-                            volumes=[*self._told(name, args), self._signed(name, args), _claimed(claim)],
+                            volumes=[
+                                *self._told(name, args),
+                                self._signed(name, args),
+                                _claimed(claim),
+                                *(_kept_in_memory(each) for each in ("operator", "exporter")),
+                            ],
                             # SIGTERM flushes the log and ends; the rest is for a disk that is slow at it.
                             grace_seconds=GRACE_SECONDS,
                             priority_class=args.priority_class,
@@ -180,7 +192,7 @@ class Cache(Component):
         )
 
     def _told(self, name: str, args: CacheArgs) -> list[VolumeArgs]:
-        """Its configuration and password: immutable and named by the engine, so a change rolls the pod."""
+        """Its configuration and users: immutable and named by the engine, so a change rolls the pod."""
         config_map = ConfigMap(
             f"{name}-config",
             metadata=self.metadata(args.namespace),
@@ -199,9 +211,7 @@ class Cache(Component):
             metadata=self.metadata(args.namespace),
             immutable=True,
             type="Opaque",
-            string_data=passwords.apply(
-                lambda known: valkey_config.secret_files(known[0], known[1:], port=args.port)
-            ),
+            string_data=passwords.apply(lambda known: valkey_config.secret_files(known[0], known[1:])),
             opts=self.child(),
         )
         return [
@@ -259,10 +269,35 @@ def _claimed(claim: PersistentVolumeClaim) -> VolumeArgs:
     return VolumeArgs(name="data", persistent_volume_claim=source)
 
 
-def _mounts(*names: str) -> list[VolumeMountArgs]:
-    paths = {"config": CONFIG_FOLDER, "secrets": SECRETS_FOLDER, "tls": TLS_FOLDER}
+def _kept_in_memory(name: str) -> VolumeArgs:
+    return VolumeArgs(name=name, empty_dir=EmptyDirVolumeSourceArgs(medium="Memory", size_limit="1Mi"))
+
+
+def _mounts(*names: str, read_only: bool = True) -> list[VolumeMountArgs]:
+    paths = {
+        "config": CONFIG_FOLDER,
+        "secrets": SECRETS_FOLDER,
+        "tls": TLS_FOLDER,
+        "operator": OPERATOR_FOLDER,
+        "exporter": EXPORTER_FOLDER,
+    }
     # Whole folders, never single files: those would stay as they were when a Secret is renewed.
-    return [VolumeMountArgs(name=name, mount_path=paths[name], read_only=True) for name in names]
+    return [VolumeMountArgs(name=name, mount_path=paths[name], read_only=read_only) for name in names]
+
+
+def _users(args: CacheArgs) -> Container:
+    return Container(
+        name="users",
+        image=args.image,
+        resources=_SIDECAR,
+        command=["sh", f"{CONFIG_FOLDER}/users.sh"],
+        env={
+            "OPERATOR_RULES": valkey_config.OPERATOR_RULES,
+            "EXPORTER_RULES": valkey_config.EXPORTER_RULES,
+            "EXPORTER_ENTRY": valkey_config.password_entry(args.port),
+        },
+        mounts=[*_mounts("config"), *_mounts("operator", "exporter", read_only=False)],
+    )
 
 
 def _valkey(args: CacheArgs) -> Container:
@@ -274,7 +309,10 @@ def _valkey(args: CacheArgs) -> Container:
         command=["valkey-server", f"{CONFIG_FOLDER}/valkey.conf"],
         ports={"valkey": args.port},
         env={"CACHE_PORT": str(args.port)},
-        mounts=[*_mounts("config", "secrets", "tls"), VolumeMountArgs(name="data", mount_path=DATA_FOLDER)],
+        mounts=[
+            *_mounts("config", "secrets", "operator", "tls"),
+            VolumeMountArgs(name="data", mount_path=DATA_FOLDER),
+        ],
         # It is up when it answers, if only that it still loads: a large log takes minutes to read, and a
         # restart would begin at the beginning.
         startup=command_probe([*probe, "alive"], period_seconds=2, failure_threshold=30),
@@ -290,7 +328,7 @@ def _certificate(args: CacheArgs) -> Container:
         resources=_SIDECAR,
         command=["sh", f"{CONFIG_FOLDER}/certificate.sh"],
         env={"CACHE_PORT": str(args.port), "CHECK_SECONDS": str(CERTIFICATE_CHECK_SECONDS)},
-        mounts=_mounts("config", "secrets", "tls"),
+        mounts=_mounts("config", "operator", "tls"),
     )
 
 
@@ -303,11 +341,12 @@ def _exporter(args: CacheArgs) -> Container:
         # By environment, whose names are the same in every image; arguments would need its entrypoint's.
         env={
             "REDIS_ADDR": valkey_config.address(args.port),
-            "REDIS_PASSWORD_FILE": f"{SECRETS_FOLDER}/exporter.json",
+            "REDIS_USER": valkey_config.EXPORTER,
+            "REDIS_PASSWORD_FILE": f"{EXPORTER_FOLDER}/exporter.json",
             "REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{TLS_FOLDER}/ca.crt",
             "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": f":{args.metrics_port}",
         },
-        mounts=_mounts("secrets", "tls"),
+        mounts=_mounts("exporter", "tls"),
         # Its own health, not Valkey's: that is what `redis_up` is for.
         liveness=http_probe("/health", port="metrics", period_seconds=10, failure_threshold=3),
         readiness=http_probe("/health", port="metrics", period_seconds=10, failure_threshold=3),

@@ -1,7 +1,6 @@
 """What Valkey and its exporter are told, as text: pure functions from settings to files."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -26,8 +25,32 @@ again and again. With this they come to 79 % and 68 %.
 _FOLDER: Final = Path(__file__).parent
 _UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
-# Nobody needs these over the network, and one of them by mistake is the end of every job.
-_REFUSED: Final = "-flushall -flushdb -shutdown"
+# What each user may do, as rules of an ACL: first nothing, then what follows, each word after the one before.
+# Source: https://valkey.io/topics/acl/; `ACL CAT dangerous` lists what a category holds.
+
+WORKLOAD_RULES: Final = (
+    "~* &* -@all +@read +@write +@transaction +@pubsub -@admin -@dangerous -@scripting "
+    "+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists +ping +select +time "
+    # `valkey-cli --bigkeys` begins with it; it means something in a cluster alone.
+    "+readonly "
+    # Both are among the dangerous. Every connection of ioredis asks for the first before its first command;
+    # the second is how BullMQ's `getWorkers` finds them.
+    "+info +client|list +client|info +client|id +client|getname +client|setname +client|setinfo"
+)
+"""Of the workloads: data, transactions, channels and scripts. Nothing that changes the server or its users,
+copies it elsewhere, ends it, deletes everything or walks through all keys at once (KEYS); SCAN is there."""
+
+OPERATOR: Final = "operator"
+OPERATOR_RULES: Final = "resetkeys resetchannels -@all +ping +config|get +config|set"
+"""Of who renews the certificate, and of the probe. An ACL has no rules for single parameters of CONFIG SET,
+so it may set whatever may be changed in a running server; it reads and writes no key."""
+
+EXPORTER: Final = "exporter"
+EXPORTER_RULES: Final = (
+    "resetkeys resetchannels -@all +info +config|get +latency|latest +latency|histogram "
+    "+slowlog|get +slowlog|len +client|setname"
+)
+"""Of who counts: it reads, and of no key."""
 
 
 def valkey_conf(memory_limit: str, *, port: int = PORT) -> str:
@@ -64,17 +87,18 @@ def maxmemory(memory_limit: str) -> int:
     return data // REWRITE_FACTOR
 
 
-def secret_files(password: str, accepted: Sequence[str] = (), *, port: int = PORT) -> dict[str, str]:
-    """The files of the Secret: the password, once for each who needs it and in each one's own form.
+def secret_files(password: str, accepted: Sequence[str] = ()) -> dict[str, str]:
+    """The files of the Secret: the user that the workloads are.
+
+    It is the one that Valkey calls `default`, so that a password alone is enough to come in.
 
     Args:
         password: the one that is used, a line.
         accepted: others that are as good, so that a rotation locks nobody out.
-        port: where Valkey listens.
 
     Returns:
-        Name -> content: `password` as it is, for the probes; `users.conf` for Valkey, by its hash, which no
-        quoting can spoil; `exporter.json` for the exporter, by address.
+        Name -> content: `users.conf` for Valkey, with each password's hash, which no quoting can spoil;
+        `password` as it is, for people in the pod, who look at the data by the runbooks.
 
     Raises:
         ValueError: a password is empty or more than a line.
@@ -83,16 +107,17 @@ def secret_files(password: str, accepted: Sequence[str] = (), *, port: int = POR
     if not all(known and known.isprintable() for known in passwords):
         raise ValueError("the cache's password must be one line, and not empty")
     digests = " ".join(f"#{hashlib.sha256(known.encode()).hexdigest()}" for known in passwords)
-    return {
-        "password": password,
-        "users.conf": f"user default reset on {digests} ~* &* +@all {_REFUSED}\n",
-        "exporter.json": json.dumps({address(port): password}),
-    }
+    return {"password": password, "users.conf": f"user default reset on {digests} {WORKLOAD_RULES}\n"}
 
 
 def address(port: int = PORT) -> str:
     """Where the exporter, in the same pod, finds Valkey."""
     return f"rediss://localhost:{port}"
+
+
+def password_entry(port: int = PORT) -> str:
+    """By what the exporter finds its password in its file: the address, with the user in it."""
+    return f"rediss://{EXPORTER}@localhost:{port}"
 
 
 def scripts() -> dict[str, str]:

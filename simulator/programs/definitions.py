@@ -26,6 +26,17 @@ CERT_MANAGER: Final = Program(
     kept_bytes=10**6,
 )
 
+CLOUDNATIVE_PG: Final = Program(
+    name="cloudnative-pg",
+    subject="cloudnative-pg",
+    module="github.com/cloudnative-pg/cloudnative-pg",
+    command="config/crd/bases",
+    folder=Path(__file__).resolve().with_name("cloudnative-pg"),
+    minutes="a few seconds",
+    build_bytes=5 * 10**8,
+    kept_bytes=10**6,
+)
+
 _KEPT: Final = "crds"
 
 
@@ -33,7 +44,7 @@ def definitions(module: Program, progress: Progress | None = None) -> list[dict[
     """Give a module's custom resource definitions, downloading them first if need be.
 
     Args:
-        module: whose, such as `CERT_MANAGER`.
+        module: whose: `CERT_MANAGER` or `CLOUDNATIVE_PG`.
         progress: where the download is told; stderr unless told. Nothing is printed when there is none.
 
     Returns:

@@ -19,7 +19,9 @@ from simulator.providers.store import Store
 STATE: Final = "FIXIA_SIMULATOR_STATE"
 """The environment variable that names the folder in which the simulated cloud keeps its records."""
 FAIL: Final = "FIXIA_SIMULATOR_FAIL"
-"""The environment variable that names, by commas, the resources that fail to be created or changed."""
+"""The environment variable that names, by commas, the resources that fail when created or changed.
+
+What a real provider would wait for, such as a Job or a Deployment, is accepted and never gets ready."""
 PROVIDERS: Final = {
     "aws": "Aws",
     "cloudflare": "Cloudflare",

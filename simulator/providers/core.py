@@ -36,6 +36,26 @@ class ProviderError(Exception):
     """What a real provider would answer with: one line for the user."""
 
 
+class NotReadyError(ProviderError):
+    """A resource exists and does not work, or not as it was asked for: the engine keeps it, with the reasons.
+
+    Args:
+        resource_id: its id.
+        outputs: what it is now.
+        reasons: why, the most general first.
+        inputs: what was asked for, if a read found that out.
+    """
+
+    def __init__(
+        self, resource_id: str, outputs: Properties, reasons: list[str], inputs: Properties | None = None
+    ) -> None:
+        super().__init__(reasons[0])
+        self.resource_id = resource_id
+        self.outputs = outputs
+        self.reasons = reasons
+        self.inputs = inputs
+
+
 @dataclass(frozen=True)
 class Resource:
     """The resource that the engine is asking about."""
@@ -61,11 +81,26 @@ class Difference:
         changes: what differs.
         replaces: the changes that cannot be made in place.
         delete_first: whether the old resource must go before the new one can come.
+        because: what else asks for a replacement, without any difference.
     """
 
     changes: list[Change]
     replaces: list[Change]
     delete_first: bool = False
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How something that the cloud accepted went on.
+
+    Attributes:
+        unready: why it does not work; empty if it does.
+        serving: see `Record`.
+    """
+
+    unready: str = ""
+    serving: Properties = field(default_factory=dict)
 
 
 class Provider:
@@ -73,7 +108,7 @@ class Provider:
 
     Args:
         store: the cloud's memory.
-        failing: the names of resources that the cloud fails to create or change, as a test asked for.
+        failing: the names of resources that the cloud fails to create, change or make ready, for a test.
     """
 
     package: ClassVar[str]
@@ -158,6 +193,7 @@ class Provider:
 
         Raises:
             ProviderError: something of that kind and name already exists, or it was told to fail.
+            NotReadyError: it came into being and does not work.
         """
         self._fail_if_told(resource)
         self.admit(resource, inputs)
@@ -165,13 +201,15 @@ class Provider:
         for attempt in range(1 if fixed else TRIES):
             resource_id = fixed or self.new_id(resource, attempt)
             computed = self.computed(resource, resource_id, inputs, {})
-            record = Record(resource.type, resource.urn, seal(inputs), seal(computed))
+            record = self._record(resource, inputs, computed)
             try:
                 place = self.slot(resource, resource_id, inputs)
                 self.store.create(self.collection(resource.type), place, record)
             except AlreadyExistsError:
                 continue
-            return resource_id, self._outputs(resource, inputs, computed)
+            outputs = self._outputs(resource, inputs, computed)
+            self._expect("create", resource, record, (resource_id, inputs, outputs))
+            return resource_id, outputs
         raise ProviderError(self.already_exists(resource, resource_id))
 
     def read(
@@ -181,14 +219,19 @@ class Provider:
 
         Returns:
             The id (empty if the resource is gone), its inputs and its outputs.
+
+        Raises:
+            NotReadyError: it is there and does not work.
         """
         place = self.slot(resource, resource_id, old_state)
         record = self.store.read(self.collection(resource.type), place)
         if record is None:
             return "", {}, {}
         inputs = unseal(record.inputs, old_inputs or old_state)
-        computed = unseal(record.computed, old_state)
-        return resource_id, inputs, self._outputs(resource, inputs, computed)
+        outputs = self._outputs(resource, inputs, unseal(record.computed, old_state))
+        if old_inputs:  # An import takes what is there as it is.
+            self._expect("read", resource, record, (resource_id, inputs, outputs))
+        return resource_id, inputs, outputs
 
     def preview_update(
         self, resource: Resource, old: tuple[Properties, Properties], news: Properties
@@ -209,6 +252,7 @@ class Provider:
 
         Raises:
             ProviderError: it is no longer there, or it was told to fail.
+            NotReadyError: it was changed and does not work.
         """
         self._fail_if_told(resource)
         place = self.slot(resource, resource_id, old_state)
@@ -216,9 +260,11 @@ class Provider:
         if record is None:
             raise ProviderError(f"{resource.type} {resource_id!r} not found: it was deleted outside; refresh")
         computed = self.computed(resource, resource_id, news, unseal(record.computed, old_state))
-        changed = Record(resource.type, resource.urn, seal(news), seal(computed))
+        changed = self._record(resource, news, computed, record)
         self.store.update(self.collection(resource.type), place, changed)
-        return self._outputs(resource, news, computed)
+        outputs = self._outputs(resource, news, computed)
+        self._expect("update", resource, changed, (resource_id, news, outputs))
+        return outputs
 
     def delete(self, resource: Resource, resource_id: str, old_state: Properties) -> None:
         """End a resource; one that is already gone is no error."""
@@ -231,6 +277,21 @@ class Provider:
             ProviderError: the simulation has no such function, or refuses its arguments.
         """
         raise ProviderError(f"the simulated {self.package} provider does not answer {token}")
+
+    def _record(
+        self, resource: Resource, inputs: Properties, computed: Properties, before: Record | None = None
+    ) -> Record:
+        outcome = self.outcome(resource, inputs, computed, before)
+        serving = seal(outcome.serving)
+        return Record(resource.type, resource.urn, seal(inputs), seal(computed), outcome.unready, serving)
+
+    def _expect(
+        self, verb: str, resource: Resource, record: Record, now: tuple[str, Properties, Properties]
+    ) -> None:
+        resource_id, inputs, outputs = now
+        if record.unready and self.waits(resource, inputs, verb):
+            reasons = [*self.explain(resource_id, verb), record.unready]
+            raise NotReadyError(resource_id, outputs, reasons, inputs if verb == "read" else None)
 
     def _outputs(self, resource: Resource, inputs: Properties, computed: Properties) -> Properties:
         shown = {name: value for name, value in inputs.items() if name != DEFAULTS}
@@ -275,9 +336,29 @@ class Provider:
         old = self.identity(resource, olds)
         return old is not None and old == self.identity(resource, news) and not news.get(DEFAULTS)
 
+    def told_to_fail(self, resource: Resource) -> str:
+        """Why a resource fails, if a test asked for that; empty if none did."""
+        if resource.name not in self._failing:
+            return ""
+        return f"simulated failure of {resource.type} {resource.name!r}, as was asked for"
+
     def _fail_if_told(self, resource: Resource) -> None:
-        if resource.name in self._failing:
-            raise ProviderError(f"simulated failure of {resource.type} {resource.name!r}, as was asked for")
+        if failure := self.told_to_fail(resource):
+            raise ProviderError(failure)
+
+    def outcome(
+        self, resource: Resource, inputs: Properties, computed: Properties, before: Record | None
+    ) -> Outcome:
+        """How something that was accepted goes on; `before` is what it was before a change."""
+        return Outcome()
+
+    def waits(self, resource: Resource, inputs: Properties, verb: str) -> bool:
+        """Whether the provider waits for a resource to work after a `create`, an `update` or a `read`."""
+        return True
+
+    def explain(self, resource_id: str, verb: str) -> list[str]:
+        """What the provider says of a resource that does not work, before it says why."""
+        return []
 
     def admit(self, resource: Resource, inputs: Properties) -> None:
         """Refuse at creation what only the cloud itself can know, by a `ProviderError`."""

@@ -1,23 +1,27 @@
 """The simulated kubernetes provider.
 
 It names, refuses, replaces and answers as pulumi-kubernetes v4 with an API server behind it: objects live in
-namespaces, names collide, immutable fields force a replacement, and everything is ready at once.
+namespaces, names collide, immutable fields force a replacement or are refused, and everything is ready at
+once, unless a test told it to fail.
 """
-# ruff: noqa: ARG002 - the core's hooks
 # ruff: noqa: ARG002 - the core's hooks
 
 import base64
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from simulator.providers.core import Provider, Resource
+from simulator.providers import kubernetes_ready as ready
+from simulator.providers.core import Difference, NotReadyError, Outcome, Provider, Resource
 from simulator.providers.differ import Change
+from simulator.providers.kubernetes_immutable import forces_new, refused
 from simulator.providers.kubernetes_rules import check_rules
 from simulator.providers.kubernetes_schema import VERSION, check_schema, has_schema
 from simulator.providers.kubernetes_status import cluster_ip, invent, status
 from simulator.providers.naming import Naming
 from simulator.providers.quantities import quantity
+from simulator.providers.store import Record, unseal
 from simulator.providers.typecheck import Failure, check_value
 from simulator.providers.values import (
     UNKNOWN,
@@ -72,60 +76,7 @@ CLUSTER_KINDS: Final = frozenset(
 )
 """The kinds that live outside namespaces; a kind that starts with `Cluster` does too."""
 
-IMMUTABLE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "": (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")),
-    "ClusterRoleBinding": (("roleRef",),),
-    "ConfigMap": (("data",), ("binaryData",)),
-    "CSIDriver": (("spec",),),
-    "DaemonSet": (("spec", "selector"),),
-    "Deployment": (("spec", "selector"),),
-    "IngressClass": (("spec", "controller"),),
-    "Job": (
-        ("spec", "selector"),
-        ("spec", "template"),
-        ("spec", "completions"),
-        ("spec", "completionMode"),
-        ("spec", "podFailurePolicy"),
-    ),
-    "PersistentVolume": (("spec", "csi"), ("spec", "local"), ("spec", "hostPath"), ("spec", "nfs")),
-    "PersistentVolumeClaim": (("spec",),),
-    "Pod": (
-        ("spec", "initContainers"),
-        ("spec", "volumes"),
-        ("spec", "nodeSelector"),
-        ("spec", "serviceAccountName"),
-        ("spec", "securityContext"),
-        ("spec", "restartPolicy"),
-        ("spec", "containers"),
-    ),
-    "PriorityClass": (("value",), ("preemptionPolicy",)),
-    "ReplicaSet": (("spec", "selector"),),
-    "ResourceQuota": (("spec", "scopes"), ("spec", "scopeSelector")),
-    "RoleBinding": (("roleRef",),),
-    "RuntimeClass": (("handler",),),
-    "Secret": (("data",), ("stringData",), ("type",)),
-    "Service": (("spec", "clusterIP"), ("spec", "clusterIPs")),
-    "StatefulSet": (
-        ("spec", "selector"),
-        ("spec", "serviceName"),
-        ("spec", "podManagementPolicy"),
-        ("spec", "volumeClaimTemplates"),
-    ),
-    "StorageClass": (
-        ("parameters",),
-        ("provisioner",),
-        ("reclaimPolicy",),
-        ("volumeBindingMode",),
-    ),
-}
-"""What cannot be changed in place, by kind; the entry without a kind is for all."""
-
 CLAIM_SIZE: Final = ("spec", "resources", "requests", "storage")
-MUTABLE_CONFIG: Final[Mapping[str, str]] = {
-    "ConfigMap": "enableConfigMapMutable",
-    "Secret": "enableSecretMutable",
-}
-"""The provider settings that let data be changed in place."""
 
 
 class Kubernetes(Provider):
@@ -198,18 +149,52 @@ class Kubernetes(Provider):
     def forces_replacement(
         self, resource: Resource, change: Change, olds: Properties, news: Properties
     ) -> bool:
-        """Whether the API server refuses the change on a living object."""
-        kind = _kind(resource)
-        if kind in MUTABLE_CONFIG and olds.get("immutable") is not True:
-            setting = MUTABLE_CONFIG[kind]
-            if self.config.get(setting) is True and change.keys[0] in ("data", "binaryData", "stringData"):
-                return False
-        elif kind in MUTABLE_CONFIG and change.keys[0] == "immutable":
-            return True
-        if kind == "PersistentVolumeClaim" and change.keys == CLAIM_SIZE:
-            return False
-        rules = (*IMMUTABLE[""], *IMMUTABLE.get(kind, ()))
-        return any(change.touches(*rule) for rule in rules)
+        """Whether the provider has the change on its list."""
+        kind = f"{resource.type.split(':')[1]}:{resource.type.rpartition(':')[2]}"
+        return _is_object(resource) and forces_new(kind, change, news, self.config)
+
+    def diff(self, resource: Resource, old_inputs: Properties, news: Properties) -> Difference:
+        """What differs, and whether a Job that is not ready asks to be replaced."""
+        found = super().diff(resource, old_inputs, news)
+        if not ready.replaces_unready(_kind(resource), news):
+            return found
+        record = self.store.read(self.collection(resource.type), self.identity(resource, news) or "")
+        if record is None or not record.unready:
+            return found
+        first = self.deletes_before_replace(resource, old_inputs, news)
+        return replace(found, because=(ready.UNREADY_PATH,), delete_first=first)
+
+    def preview_update(
+        self, resource: Resource, old: tuple[Properties, Properties], news: Properties
+    ) -> Properties:
+        """The outputs after an update, which the API server has tried without keeping it."""
+        self._admit_change(resource, self.identity(resource, old[0]) or "", old[1], news, told="")
+        return super().preview_update(resource, old, news)
+
+    def update(
+        self, resource: Resource, resource_id: str, old_state: Properties, news: Properties
+    ) -> Properties:
+        """Change an object, unless the API server refuses that."""
+        told = "" if ready.can_fail(_kind(resource)) else self.told_to_fail(resource)
+        self._admit_change(resource, resource_id, old_state, news, told=told)
+        return super().update(resource, resource_id, old_state, news)
+
+    def _admit_change(
+        self, resource: Resource, resource_id: str, old_state: Properties, news: Properties, *, told: str
+    ) -> None:
+        """Refuse a change as the provider does: with what is there, which the engine keeps."""
+        record = self.store.read(self.collection(resource.type), resource_id)
+        if record is None or not _is_object(resource):
+            return
+        kind, group = _kind(resource), _api_version(resource).rpartition("/")[0]
+        reasons = [told] if told else list(refused(kind, unseal(record.inputs, news), news))
+        if reasons:
+            outputs = self._outputs(
+                resource, unseal(record.inputs, old_state), unseal(record.computed, old_state)
+            )
+            invalid = f"{kind}.{group}".removesuffix(".") + f" {resource_id.rpartition('/')[2]!r} is invalid"
+            refusal = f"{ready.REPORTED.format(resource_id)}: {invalid}: {'; '.join(reasons)}"
+            raise NotReadyError(resource_id, outputs, [refusal])
 
     def deletes_before_replace(self, resource: Resource, olds: Properties, news: Properties) -> bool:
         """Whether the new object has the old one's name and place."""
@@ -269,10 +254,48 @@ class Kubernetes(Provider):
             added["spec"] = {"clusterIP": address, "clusterIPs": [address]}
         if kind == "Secret":
             added["data"] = _encoded(inputs)
-        current = status(kind, reveal(inputs), generation)
+        manifest = reveal(inputs)
+        if failure := self._failure(resource, previous):
+            current = ready.failed_status(kind, manifest, generation, failure, previous)
+        else:
+            current = status(kind, manifest, generation)
         if current is not None:
             added["status"] = current
         return added
+
+    def _failure(self, resource: Resource, previous: Properties) -> str:
+        kind = _kind(resource)
+        told = self.told_to_fail(resource) if ready.can_fail(kind) else ""
+        return told or ready.lasting_failure(kind, previous)
+
+    def _fail_if_told(self, resource: Resource) -> None:
+        if not ready.can_fail(_kind(resource)):
+            super()._fail_if_told(resource)
+
+    def outcome(
+        self, resource: Resource, inputs: Properties, computed: Properties, before: Record | None
+    ) -> Outcome:
+        """Whether the object became ready, and which pods serve."""
+        kind, previous = _kind(resource), before.computed if before else {}
+        failure = self._failure(resource, previous)
+        serving: Properties = {}
+        if kind in ready.WORKLOADS and not failure:
+            serving = ready.template(inputs)
+        elif before and ready.still_serving(kind, reveal(inputs), previous):
+            serving = before.serving
+        return Outcome(ready.reason(kind, failure) if failure else "", serving)
+
+    def waits(self, resource: Resource, inputs: Properties, verb: str) -> bool:
+        """Whether the provider waits for objects of that kind."""
+        return ready.is_awaited(_kind(resource), inputs, verb)
+
+    def explain(self, resource_id: str, verb: str) -> list[str]:
+        """The provider's words."""
+        name = resource_id.rpartition("/")[2]
+        failed = f"Resource {name!r} was created but failed to initialize"
+        by_verb = {"create": ready.CREATED_ONLY, "update": ready.REPORTED}
+        prefix = by_verb[verb].format(resource_id) + ": " if verb in by_verb else ""
+        return [prefix + failed]
 
 
 def _kind(resource: Resource) -> str:

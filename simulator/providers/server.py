@@ -11,10 +11,17 @@ from concurrent import futures
 from typing import Any, Final, TypeVar
 
 import grpc
-from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from google.protobuf import any_pb2, empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from simulator.providers.core import Checked, Difference, Provider, ProviderError, Resource
+from simulator.providers.core import (
+    Checked,
+    Difference,
+    NotReadyError,
+    Provider,
+    ProviderError,
+    Resource,
+)
 from simulator.providers.naming import Naming
 from simulator.providers.values import from_struct, to_struct
 
@@ -164,9 +171,26 @@ def _answer(context: Any, work: Callable[[], Answer]) -> Answer:
     """Do the work; a refusal ends the call with one line instead of a traceback."""
     try:
         return work()
+    except NotReadyError as unready:
+        status = _status(unready).SerializeToString()
+        context.set_trailing_metadata((("grpc-status-details-bin", status),))
+        context.abort(grpc.StatusCode.UNKNOWN, str(unready))
+        raise
     except ProviderError as refusal:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         raise  # `abort` has raised already; this tells the type checker
+
+
+def _status(unready: NotReadyError) -> Any:
+    """The call's status with the detail that makes the engine keep the resource."""
+    failed = provider_pb2.ErrorResourceInitFailed(
+        id=unready.resource_id, properties=to_struct(unready.outputs), reasons=unready.reasons
+    )
+    if unready.inputs is not None:
+        failed.inputs.CopyFrom(to_struct(unready.inputs))
+    detail = any_pb2.Any()
+    detail.Pack(failed)
+    return status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(unready), details=[detail])
 
 
 def _resource(request: Any) -> Resource:
@@ -189,10 +213,10 @@ def _diff_response(difference: Difference) -> Any:
     kinds = provider_pb2.PropertyDiff.Kind
     return provider_pb2.DiffResponse(
         changes=provider_pb2.DiffResponse.DIFF_SOME
-        if difference.changes
+        if difference.changes or difference.because
         else provider_pb2.DiffResponse.DIFF_NONE,
         diffs=_top_level(change.keys for change in difference.changes),
-        replaces=_top_level(change.keys for change in difference.replaces),
+        replaces=[*_top_level(change.keys for change in difference.replaces), *difference.because],
         deleteBeforeReplace=difference.delete_first,
         hasDetailedDiff=True,
         detailedDiff={

@@ -40,12 +40,17 @@ class Record:
         urn: who created it; empty if nobody of ours.
         inputs: what was asked for, secrets as digests.
         computed: what the cloud added, secrets as digests.
+        unready: why it exists and does not work; empty if it does.
+        serving: of what runs behind it, where that may be older than what was asked for: the pod template of
+            the pods that serve, secrets as digests.
     """
 
     type: str
     urn: str
     inputs: Properties
     computed: Properties = field(default_factory=dict)
+    unready: str = ""
+    serving: Properties = field(default_factory=dict)
 
 
 class Store:

@@ -133,6 +133,7 @@ class World:
         plain = socket.create_connection(
             (PROXY, self.ports["websecure"]), timeout=PATIENCE_SECONDS, source_address=(peer, 0)
         )
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as http.client's own connections have
         return (context or self.context()).wrap_socket(plain, server_hostname=host)
 
     @contextmanager
@@ -310,16 +311,20 @@ def world(
     (folder / "traefik.yaml").write_text(static)
     with FakeApiServer() as api:
         fill(api, [one.pod for one in upstreams])
-        with _running(program, folder, api) as process:
+        with running(program, folder, api) as process:
             here = World(folder, ports, process, api, cert, direct)
             if client_authority:
                 here.client_certificate = (cert, key)
-            fakes.until(lambda: _serves(here), f"the entrance; its log is {folder / 'traefik.log'}")
+            fakes.until(
+                lambda: serves(here, [route.host for route in ROUTES]),
+                f"the entrance; its log is {folder / 'traefik.log'}",
+            )
             yield here
 
 
 @contextmanager
-def _running(program: Path, folder: Path, api: FakeApiServer) -> Iterator[subprocess.Popen[bytes]]:
+def running(program: Path, folder: Path, api: FakeApiServer) -> Iterator[subprocess.Popen[bytes]]:
+    """Traefik with the static configuration that is in the folder."""
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -342,10 +347,11 @@ def _running(program: Path, folder: Path, api: FakeApiServer) -> Iterator[subpro
             process.kill()
 
 
-def _serves(here: World) -> bool:
+def serves(here: World, hosts: Sequence[str], path: str = "/") -> bool:
+    """Whether every host answers there."""
     assert here.process.poll() is None, (here.folder / "traefik.log").read_text()
     try:
-        return all(here.ask(route.host).status == 200 for route in ROUTES)
+        return all(here.ask(host, path).status == 200 for host in hosts)
     except OSError:
         return False
 

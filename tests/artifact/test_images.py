@@ -12,7 +12,7 @@ import pytest
 from simulator.images.container import USER, Bind, run_in
 from simulator.images.rootfs import root_filesystem
 from simulator.progress import Progress
-from tests.artifact.cache_pod import eventually, system
+from tests.artifact.pod import eventually, system
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.artifact import fakes
+from tests.artifact.callers import Callers
 from tests.artifact.entrance_world import (
     PATIENCE_SECONDS,
     Upstream,
@@ -20,43 +21,9 @@ from tests.artifact.entrance_world import (
 )
 
 
-class Callers:
-    """Clients that ask one after the other until they are told to stop, each on connections of its own."""
-
-    def __init__(self, here: World, host: str, count: int) -> None:
-        self.answers: list[int | str] = []
-        self._over = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(here, host, number), daemon=True)
-            for number in range(count)
-        ]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
-
-    def more(self, count: int) -> None:
-        """Wait for so many more answers."""
-        enough = len(self.answers) + count
-        fakes.until(lambda: len(self.answers) >= enough, f"{count} more answers")
-
-    def _ask(self, here: World, host: str, number: int) -> None:
-        while not self._over.is_set():
-            try:
-                with here.connection(host) as connection:
-                    while not self._over.is_set():
-                        answer = asked(connection, f"/slow?0.0{number}", client=f"198.51.100.{number}")
-                        self.answers.append(answer.status)
-                        if connection.sock is None or answer.headers.get("Connection") == "close":
-                            break
-            except (OSError, http.client.HTTPException) as error:
-                self.answers.append(repr(error))
+def slowly(connection: http.client.HTTPConnection, number: int) -> int:
+    """A request that takes some hundredths of a second, from a client of its own."""
+    return asked(connection, f"/slow?0.0{number % 8}", client=f"198.51.100.{number % 250}").status
 
 
 @pytest.fixture
@@ -74,7 +41,7 @@ def here(upstreams: list[Upstream], tmp_path: Path) -> Iterator[World]:
 
 def test_a_copy_that_drains_loses_no_request(here: World, upstreams: list[Upstream]) -> None:
     leaving, staying = upstreams
-    with Callers(here, "site.test", count=8) as callers:
+    with Callers(here, "site.test", slowly, count=8) as callers:
         callers.more(100)
         # As the cluster does: first it is said that the pod ends, then the pod is told to.
         here.endpoints("site", [staying.pod], terminating=[leaving.pod])

@@ -1,6 +1,8 @@
 """What a cache promises, read off the objects that it makes."""
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,12 +159,16 @@ def test_callers_and_scrapers_are_told_where_it_is() -> None:
     assert not made[0].metrics.credentials
 
 
-def test_the_password_is_in_the_secret_alone_and_secret_all_the_way(cache: Recording) -> None:
+def test_the_passwords_hashes_are_in_the_secret_alone_and_secret_all_the_way(cache: Recording) -> None:
     secret = cache.one("kubernetes:core/v1:Secret", "cache-secrets").inputs
     assert is_pulumi_secret(secret["stringData"])
     assert secret["immutable"] is True
     assert "name" not in secret["metadata"]
     for password in (PASSWORD, PREVIOUS):
+        digest = hashlib.sha256(password.encode()).hexdigest()
+        assert [each.name for each in cache.all.values() if digest in json.dumps(each.inputs)] == [
+            "cache-secrets"
+        ]
         holders = [each.name for each in cache.all.values() if password in json.dumps(each.inputs)]
         assert holders == (["cache-secrets"] if password == PASSWORD else [])  # of the other only its hash
 
@@ -175,18 +181,19 @@ def test_a_password_that_is_not_marked_secret_becomes_so() -> None:
 def test_the_configuration_names_only_files_that_are_mounted(cache: Recording) -> None:
     config = cache.one("kubernetes:core/v1:ConfigMap", "cache-config").inputs
     assert config["immutable"] is True
-    assert set(config["data"]) == {"valkey.conf", "probe.sh", "certificate.sh"}
+    assert set(config["data"]) == {"valkey.conf", "probe.sh", "certificate.sh", "users.sh"}
     secret = cache.one("kubernetes:core/v1:Secret", "cache-secrets").inputs["stringData"]["value"]
     files = {f"/run/secrets/cache/{name}" for name in secret}
     files |= {f"/run/secrets/cache-tls/{name}" for name in ("tls.crt", "tls.key", "ca.crt")}
-    words = " ".join(config["data"].values()).replace('"', " ").split()
-    assert {word.rstrip(");") for word in words if word.startswith("/run/")} <= files | {
-        "/run/secrets/cache-tls"
-    }
+    files |= {"/run/cache/operator/users.conf", "/run/cache/operator/password"}  # which users.sh makes
+    folders = {"/run/secrets/cache-tls", "/run/cache/operator", "/run/cache/exporter"}
+    words = re.split(r'[\s"=]+', " ".join(config["data"].values()))
+    assert {word.rstrip(");") for word in words if word.startswith("/run/")} <= files | folders
     assert set(mounts(cache, "valkey")) == {
         "/tmp",
         "/data",
         "/etc/cache",
+        "/run/cache/operator",
         "/run/secrets/cache",
         "/run/secrets/cache-tls",
     }
@@ -219,12 +226,26 @@ def test_liveness_and_startup_ask_for_less_than_readiness(cache: Recording) -> N
 def test_the_exporter_checks_the_certificate_and_reads_the_password_from_a_file(cache: Recording) -> None:
     env = {variable["name"]: variable["value"] for variable in container(cache, "exporter")["env"]}
     assert env["REDIS_ADDR"] == "rediss://localhost:6379"
-    secret = cache.one("kubernetes:core/v1:Secret", "cache-secrets").inputs["stringData"]["value"]
-    assert json.loads(secret["exporter.json"]) == {env["REDIS_ADDR"]: PASSWORD}
-    assert env["REDIS_PASSWORD_FILE"] == "/run/secrets/cache/exporter.json"
+    assert env["REDIS_USER"] == "exporter"
+    assert env["REDIS_PASSWORD_FILE"] == "/run/cache/exporter/exporter.json"
     assert env["REDIS_EXPORTER_TLS_CA_CERT_FILE"] == "/run/secrets/cache-tls/ca.crt"
     assert "REDIS_EXPORTER_SKIP_TLS_VERIFICATION" not in env
-    assert "/data" not in mounts(cache, "exporter")
+    assert set(mounts(cache, "exporter")) == {"/tmp", "/run/cache/exporter", "/run/secrets/cache-tls"}
+
+
+def test_the_pod_makes_its_own_passwords_in_memory_before_all_else(cache: Recording) -> None:
+    (users,) = pod(cache)["initContainers"]
+    assert users["image"] == container(cache, "valkey")["image"]
+    written = {mount["name"] for mount in users["volumeMounts"] if not mount.get("readOnly")} - {"tmp"}
+    assert written == {"operator", "exporter"}
+    volumes = {volume["name"]: volume for volume in pod(cache)["volumes"]}
+    for name in written:
+        assert volumes[name]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Mi"}
+    for each in pod(cache)["containers"]:
+        seen = {mount["name"]: mount for mount in each["volumeMounts"]}
+        assert (each["name"] == "exporter") is ("exporter" in seen) is not ("operator" in seen)
+        assert all(seen[name]["readOnly"] for name in written & set(seen))
+    assert "/run/secrets/cache" not in {*mounts(cache, "certificate"), *mounts(cache, "exporter")}
 
 
 def test_ports_are_changed_in_every_place_at_once() -> None:
@@ -264,11 +285,19 @@ def test_settings_that_keep_the_queue_safe() -> None:
 @pytest.mark.parametrize("password", ["plain", 'quotes " and \\ and spaces', "ünïcode"])
 def test_valkey_knows_only_the_passwords_hash(password: str) -> None:
     files = valkey_config.secret_files(password)
+    assert set(files) == {"password", "users.conf"}
     assert files["password"] == password
-    assert password not in files["users.conf"]
+    assert password not in files["users.conf"].split("~*")[0]
     assert files["users.conf"].count("#") == 1
     assert valkey_config.secret_files(password, ["old", "new"])["users.conf"].count("#") == 3
-    assert json.loads(files["exporter.json"]) == {"rediss://localhost:6379": password}
+
+
+@pytest.mark.parametrize("rules", ["WORKLOAD_RULES", "OPERATOR_RULES", "EXPORTER_RULES"])
+def test_every_user_begins_with_nothing(rules: str) -> None:
+    words = getattr(valkey_config, rules).split()
+    assert "+@all" not in words
+    granted = [word for word in words if word.startswith("+")]
+    assert words.index("-@all") < words.index(granted[0])
 
 
 @pytest.mark.parametrize("password", ["", "two\nlines", "tail\n"])

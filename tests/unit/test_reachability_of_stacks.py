@@ -37,6 +37,19 @@ PARTS: Final[Mapping[str, Part]] = {
         listens=[(party, "TCP", 443) for party in ("internet", "internet, IPv6", "Cloudflare")],
     ),
     "api-server": Part(listens=[("API server", "TCP", 6443)]),
+    "database": Part(
+        pods="fixia-data/statefulset/database",
+        listens=[("fixia-data/statefulset/database", "TCP", 5432)],
+        calls=["dns"],
+    ),
+    "pool": Part(
+        pods="fixia-data/deployment/pool",
+        listens=[("fixia-data/deployment/pool", "TCP", 6432)],
+        calls=["database", "dns"],
+    ),
+    "vacuum": Part(pods="fixia-data/cronjob/maintenance-vacuum", calls=["database", "dns"]),
+    "reindex": Part(pods="fixia-data/cronjob/maintenance-reindex", calls=["database", "dns"]),
+    "report": Part(pods="fixia-data/cronjob/maintenance-report", calls=["database", "dns"]),
     "cache": Part(
         pods="fixia-data/statefulset/cache",
         listens=[("fixia-data/statefulset/cache", "TCP", 6379)],
@@ -57,9 +70,9 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     workloads = json.loads(config["fixia:workloads"])
     parts = {**{name: _part(name, workload, product) for name, workload in workloads.items()}, **PARTS}
     release = json.loads(config["fixia:release"])["workload"]
-    for step in ("migrate", "smoke"):
-        # Its steps are the new version: they call whom it calls, and nobody calls them.
-        parts[step] = replace(parts[release], pods=f"{product}-app/job/release-{step}-job", listens=[])
+    # The new version calls whom it calls, and nobody calls it. Migrations alone go to the database itself.
+    parts["smoke"] = replace(parts[release], pods=f"{product}-app/job/release-smoke-job", listens=[])
+    parts["migrate"] = Part(pods=f"{product}-app/job/release-migrate-job", calls=["database", "dns"])
     public = [name for name, workload in workloads.items() if workload.get("public")]
     parts["entrance"] = Part(pods=ENTRANCE, calls=[*public, "api-server", "dns"])
     ranges = json.loads(config["fixia:entrance"]).get("trustedRanges", ["cloudflare"])
@@ -183,7 +196,7 @@ def test_the_page_marks_what_only_some_stacks_have() -> None:
     api = json.loads(stack_config("staging")["fixia:workloads"])["api"]
     alone = {**api, "talksTo": ["internet"], "public": None}
     config = stack_config("staging") | {"fixia:workloads": json.dumps({"api": alone})}
-    for section in ("release", "cache", "entrance"):
+    for section in ("release", "cache", "database", "entrance"):
         del config[f"fixia:{section}"]
     objects = kubernetes_objects(record_program(config, "staging"))
     lax = [thing for thing in objects if thing["kind"] != "NetworkPolicy"]

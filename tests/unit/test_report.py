@@ -163,3 +163,32 @@ def test_the_json_is_the_report(changes: Report) -> None:
     assert data["succeeded"] is False
     assert data["counts"] == changes.counts
     assert data["changes"][0]["urn"] == changes.changes[0].urn
+
+
+def pack_ran(name: str, kind: str = "policyAnalyzeSummaryEvent") -> Event:
+    urn = f"urn:pulumi:dev::shop::pulumi:pulumi:Stack::{name}"
+    return {
+        kind: {"resourceUrn": urn, "policyPackName": "rules", "policyPackVersion": "0.0.1", "passed": ["few"]}
+    }
+
+
+def test_policies_that_saw_only_the_stack_of_a_failed_program_did_not_run() -> None:
+    """The engine shows their pack with a tick."""
+    events = [*recorded("traceback"), pack_ran("shop-dev", "policyAnalyzeSummaryEvent")]
+    report = build("dev", events, succeeded=False)
+    assert (report.policies_ran, report.policies) == (False, 0)
+    assert json.loads(to_json(report))["policies_ran"] is False
+    said = "### Policies\n\n`rules 0.0.1`: policies did not run: the program failed.\n"
+    assert said in to_markdown(report)
+    assert "no violations" not in to_markdown(report)
+
+
+def test_policies_that_saw_a_resource_before_the_failure_ran() -> None:
+    events = [*recorded("traceback"), pack_ran("shop-dev"), step("create", "x")]
+    report = build("dev", events, succeeded=False)
+    assert (report.policies_ran, report.policies) == (True, 1)
+    assert "`rules 0.0.1` ran 1 policy: no violations until the failure." in to_markdown(report)
+
+
+def test_policies_of_an_empty_program_that_succeeded_ran() -> None:
+    assert build("dev", [pack_ran("shop-dev")], succeeded=True).policies_ran

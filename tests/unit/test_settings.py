@@ -65,7 +65,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
     [
         ("workloads.api.replicas", 3, "workloads.api.replicas", "an unknown key", "one of args, autoscaling, config"),
         ("workloads.api.probes.livness", "/", "workloads.api.probes.livness", "unknown", "did you mean liveness?"),
-        ("colour", "blue", "colour", "an unknown key", "one of cache, cluster, entrance"),
+        ("colour", "blue", "colour", "an unknown key", "one of cache, cluster, database"),
         ("workloads.api.port", ..., "workloads.api.port", "nothing", "required: Where the container listens"),
         ("cluster", ..., "cluster", "nothing", "required"),
         ("workloads.api.port", "3000", "workloads.api.port", '"3000"', "a valid integer"),
@@ -86,8 +86,8 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.image", "ghcr.io/fixia/api:latest", "workloads.api.image", "latest", "names one version"),
         ("workloads.api.namespace", "apps", "workloads.api.namespace", "'apps'", "did you mean app?"),
         ("workloads.api.secrets", ["jwt"], "workloads.api.secrets[0]", "'jwt'", "jwt-secret"),
-        ("workloads.api.talksTo", ["pool"], "workloads.api.talksTo[0]", "'pool'", "one of cache, internet"),
-        ("workloads.api.talksTo", ["api"], "workloads.api.talksTo[0]", "'api'", "one of cache, internet"),
+        ("workloads.api.talksTo", ["pol"], "workloads.api.talksTo[0]", "'pol'", "did you mean pool?"),
+        ("workloads.api.talksTo", ["api"], "workloads.api.talksTo[0]", "'api'", "one of cache, internet, pool"),
         ("workloads.api.probes.liveness", "/health", "workloads.api.probes.liveness", "/health", "another path"),
         ("workloads.api.config", {"DB_PASSWORD": "x"}, "workloads.api.config", "DB_PASSWORD", "no credentials"),
         ("workloads.api.config", {"DATABASE_URL": "postgres://u:pw@db/x"}, "workloads.api.config", "", "no credentials: put DATABASE_URL"),
@@ -95,7 +95,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.args", ["api", "--token=ghp_abcdef"], "workloads.api.args", "", "arguments are there for everybody"),
         ("workloads.api.talksTo", ["worker"], "workloads.api.talksTo[0]", "'worker'", "a workload with a service"),
         ("entrance.foreignRoutes.api", {"host": "x", "namespace": "app", "app": "x", "service": "x", "port": 3000}, "entrance.foreignRoutes.api", "a name that a workload has", "a name of its own"),
-        ("platform.namespaces.data.quota.memory", "256Mi", "platform.namespaces.data.quota.memory", "256Mi", "at least 320Mi"),
+        ("platform.namespaces.data.quota.memory", "256Mi", "platform.namespaces.data.quota.memory", "256Mi", "at least 1376Mi"),
         ("workloads.api.config", {"log-level": "x"}, "workloads.api.config.log-level", "log-level", "capitals"),
         ("secrets.jwt-secret", {}, "secrets.jwt-secret.value", "nothing", "pulumi config set --secret --path 'secrets.jwt"),
         ("secrets.jwt-secret", {"generate": 64, "value": "x"}, "secrets.jwt-secret", "not shown", "either"),
@@ -106,6 +106,8 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.priority", "high", "workloads.api.priority", '"high"', "'critical', 'standard'"),
         ("release.workload", "apii", "release.workload", "'apii'", "did you mean api?"),
         ("cache.namespace", "dat", "cache.namespace", "'dat'", "did you mean data?"),
+        ("database.maxConnections", 30, "database.maxConnections", "30", "at least 40: the pool's budget"),
+        ("database.pool.replicas", 1, "database.pool.replicas", "1", "greater than or equal to 2"),
         ("cache.storage", "1Gi", "cache.storage", "1Gi", "at least 1280Mi"),
         ("stack.domain", "Fixia.app", "stack.domain", '"Fixia.app"', "a domain name in lower case"),
         ("entrance.trustedRanges", ["10.0.0.1/16"], "entrance.trustedRanges[0]", "10.0.0.1/16", "no host bits set"),
@@ -237,7 +239,10 @@ def test_a_host_needs_an_entrance_and_a_call_of_the_cache_needs_a_cache() -> Non
     told = faults(edited("entrance", ...))
     assert told["fixia:workloads.api.public.host"][0] == "a host without an entrance"
     told = faults(edited("cache", ...))
-    assert told["fixia:workloads.api.talksTo[0]"] == ("'cache'", "one of internet, realtime, web, worker")
+    assert told["fixia:workloads.api.talksTo[1]"] == (
+        "'cache'",
+        "one of internet, pool, realtime, web, worker",
+    )
 
 
 def test_production_has_at_least_two_pods_of_everything_that_serves() -> None:

@@ -123,6 +123,16 @@ def test_a_missing_file_names_the_stacks_that_exist(source: Path, target: Path) 
         ("- config\n", r"Pulumi\.staging\.yaml:1: a seq where a mapping is expected"),
         ("\n\njust text\n", r"Pulumi\.staging\.yaml:3: a str where a mapping is expected"),
         ("config: \x00\n", r"Pulumi\.staging\.yaml: broken YAML"),
+        (
+            "config:\n  a: 1\nconfig:\n  a: 2\n",
+            r"\.yaml:3: the key 'config' for the second time(?s:.*)line 1",
+        ),
+        (
+            "config:\n  a: {b: 1}\n  c: 1\n  a: {}\n",
+            r"\.yaml:4: the key 'a' for the second time(?s:.*)line 2",
+        ),
+        ("config:\n  l:\n  - a: 1\n    b: 2\n    'a': 3\n", r"\.yaml:5: the key 'a' for the second time"),
+        ("config: {a: 1, a: 2}\n", r"\.yaml:1: the key 'a' for the second time"),
     ],
 )
 def test_a_broken_file_is_a_fault_that_says_where(source: Path, target: Path, text: str, says: str) -> None:
@@ -131,3 +141,10 @@ def test_a_broken_file_is_a_fault_that_says_where(source: Path, target: Path, te
         with_placeholders(source, target)
     assert caught.value.exit_code == USAGE
     assert not target.exists()
+
+
+def test_one_key_in_two_mappings_is_none_too_many(source: Path, target: Path) -> None:
+    text = "config:\n  a: &same {b: {b: 1}}\n  c: *same\n  d: *same\n  1: x\n  '1': y\n"
+    source.write_text(text, encoding="utf-8")
+    assert with_placeholders(source, target) == []
+    assert yaml.safe_load(target.read_text())["config"]["d"] == {"b": {"b": 1}}

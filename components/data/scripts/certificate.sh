@@ -8,11 +8,11 @@ set -eu
 tls=/run/secrets/cache-tls
 
 reload() {
-    REDISCLI_AUTH=$(cat /run/secrets/cache/password)
+    REDISCLI_AUTH=$(cat /run/cache/operator/password)
     export REDISCLI_AUTH
     # Any certificate: when the authority changes too, the old one is not signed by the one that is known here.
     # On the pod's own loopback nobody else can answer.
-    timeout 4 valkey-cli -h localhost -p "$CACHE_PORT" --no-auth-warning -e --tls --insecure \
+    timeout 4 valkey-cli -h localhost -p "$CACHE_PORT" --user operator --no-auth-warning -e --tls --insecure \
         config set tls-cert-file "$tls/tls.crt" tls-key-file "$tls/tls.key" 2>&1
 }
 

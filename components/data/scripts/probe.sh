@@ -1,7 +1,7 @@
 #!/bin/sh
 # Tells the kubelet how the cache is; exit code 0 when it is well.
 #
-#   ready   it takes commands from those who know the password, over TLS that its clients trust;
+#   ready   it takes commands from a user who shows a password, over TLS that its clients trust;
 #           not while it still loads its log after a start
 #   alive   it answers at all, if only to refuse: a restart would make it load from the beginning
 #
@@ -15,9 +15,9 @@ ask() {
 case ${1-} in
 ready)
     # In the environment: arguments can be read by every user of the node.
-    REDISCLI_AUTH=$(cat /run/secrets/cache/password)
+    REDISCLI_AUTH=$(cat /run/cache/operator/password)
     export REDISCLI_AUTH
-    answer=$(ask --cacert /run/secrets/cache-tls/ca.crt) || true
+    answer=$(ask --user operator --cacert /run/secrets/cache-tls/ca.crt) || true
     [ "$answer" = PONG ] || { printf 'not ready: %s\n' "$answer"; exit 1; }
     ;;
 alive)

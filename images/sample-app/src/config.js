@@ -117,6 +117,7 @@ export function loadConfig(role, env) {
     metricsPort: read.integer('METRICS_PORT', 9464, 0, 65535),
     drainSeconds: read.integer('DRAIN_SECONDS', 30, 1, 600),
     lingerSeconds: read.integer('LINGER_SECONDS', 3, 0, 60),
+    connectSeconds: read.integer('CONNECT_SECONDS', 60, 0, 600),
     bodyLimit: read.integer('BODY_LIMIT_BYTES', 1_048_576, 1024, 104_857_600),
     concurrency: read.integer('WORKER_CONCURRENCY', 4, 1, 100),
     trustedProxies: read.list('TRUSTED_PROXIES', isNetwork, 'an address or a network'),

@@ -45,6 +45,8 @@ export function openQueue(config, log) {
       const state = await asked(queue.getJobState(id));
       return { state, job: await asked(queue.getJob(id)) };
     },
+    /** Whether it could be: a worker keeps what it has in hand. @param {string} id */
+    remove: async (id) => (await asked(queue.remove(id))) === 1,
     close: () => queue.close(),
   };
 }

@@ -71,6 +71,7 @@ describe('against a real PostgreSQL and a real cache', { skip: missing }, () => 
       'smoke',
       '--url',
       String(apps.api.url),
+      '--jobs',
       '--realtime-url',
       String(apps.realtime.url),
       '--expect-version',
@@ -86,10 +87,27 @@ describe('against a real PostgreSQL and a real cache', { skip: missing }, () => 
   test('the smoke run names the check that fails', async () => {
     const wrong = await world.run(['smoke', '--url', String(apps.api.url), '--expect-version', '9.9.9']);
     assert.deepEqual([wrong.code, wrong.output.match(/FAIL.*/)?.[0]], [1, 'FAIL  version: it is 1.2.3, not 9.9.9']);
-    const closed = await world.run(['smoke', '--url', `http://127.0.0.1:${await freePort()}`]);
+    const closed = await world.run(['smoke', '--wait', '0', '--url', `http://127.0.0.1:${await freePort()}`]);
     assert.equal(closed.code, 1);
     assert.match(closed.output, /^FAIL {2}health: .*ECONNREFUSED/);
     assert.equal((await world.run(['smoke'])).code, 2);
+    for (const wait of ['soon', '601']) {
+      const misused = await world.run(['smoke', '--url', String(apps.api.url), '--wait', wait]);
+      assert.deepEqual([misused.code, misused.output.includes(`--wait is ${wait}`)], [2, true]);
+    }
+  });
+
+  test('a job is taken back by its owner alone, and not from a worker', async () => {
+    const { api } = apps;
+    const [ada, bob] = [await api.signup(), await api.signup()];
+    const { id } = (await api.ask('/jobs', { token: ada.token, json: { text: 'x', ms: 1500 } })).body;
+    const remove = async (/** @type {string} */ token) =>
+      (await api.ask(`/jobs/${id}`, { token, method: 'DELETE' })).status;
+    const state = async () => (await api.ask(`/jobs/${id}`, { token: ada.token })).body.state;
+    await until('the worker to take it', async () => (await state()) === 'active');
+    assert.deepEqual([await remove(bob.token), await remove(ada.token)], [404, 409]);
+    await until('the job to be done', async () => (await state()) === 'completed');
+    assert.deepEqual([await remove(ada.token), await remove(ada.token)], [204, 404]);
   });
 
   test('every serving role tells its health and its version', async () => {

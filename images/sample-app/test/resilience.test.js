@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:http';
+import { connect, createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { World } from './app.js';
-import { end, missing, until } from './servers.js';
+import { end, freePort, missing, until } from './servers.js';
 
 /** One request over a connection that stays open. @param {Agent} agent @param {string} url @returns {Promise<{ status?: number, connection?: string }>} */
 function over(agent, url) {
@@ -64,6 +65,13 @@ describe('through stops, rotations and outages', { skip: missing }, () => {
     assert.ok(Date.now() - started < 2000);
     await cut;
     assert.equal(app.logs.at(-1).step, 'requests');
+  });
+
+  test('without a worker the smoke run passes, and leaves no job', async () => {
+    const { code, output } = await world.run(['smoke', '--url', String(api.url)]);
+    assert.equal(code, 0, output);
+    assert.match(output, /^ok {4}job queued /m);
+    assert.deepEqual(await world.servers.cache('LRANGE', 'bull:jobs:wait', '0', '-1'), []);
   });
 
   test('a worker finishes the job in hand and takes no other', async () => {
@@ -162,6 +170,7 @@ describe('through stops, rotations and outages', { skip: missing }, () => {
     }
     const { code, output } = await world.run([
       'smoke',
+      '--jobs',
       '--url',
       String(api.url),
       '--realtime-url',
@@ -192,12 +201,50 @@ describe('through stops, rotations and outages', { skip: missing }, () => {
     }
     const { code, output } = await world.run([
       'smoke',
+      '--jobs',
       '--url',
       String(api.url),
       '--realtime-url',
       String(realtime.url),
     ]);
     assert.equal(code, 0, output);
+  });
+
+  test('the smoke run waits for a cache that restarts, and only for so long', async () => {
+    const { servers } = world;
+    await end(/** @type {import('node:child_process').ChildProcess} */ (servers.cacheProcess), 'SIGKILL');
+    await until('the api to be down', async () => (await api.ask('/health')).status === 503);
+    const impatient = await world.run(['smoke', '--url', String(api.url), '--wait', '1']);
+    assert.deepEqual([impatient.code, impatient.output], [1, 'FAIL  health: the status is down, cache\n']);
+    const asked = () => api.logs.filter(({ check }) => check === 'cache').length;
+    const before = asked();
+    const patient = world.run(['smoke', '--url', String(api.url)]);
+    await until('the smoke run to have asked', () => asked() > before);
+    await servers.startCache();
+    const { code, output } = await patient;
+    assert.equal(code, 0, output);
+  });
+
+  test('migrations wait for a database that starts, and only for so long', async () => {
+    const nowhere = { PGPORT: String(await freePort()) };
+    const impatient = await world.run(['migrate'], { ...nowhere, CONNECT_SECONDS: '1' });
+    assert.equal(impatient.code, 1, impatient.output);
+    assert.match(impatient.output, /ECONNREFUSED/);
+    const patient = world.spawn(['migrate'], nowhere);
+    await until('the first attempt', () => patient.logs.some(({ msg }) => msg === 'waiting for the database'));
+    const through = createServer((socket) => {
+      const server = connect(Number(world.servers.postgresPort), 'localhost');
+      socket.pipe(server).pipe(socket);
+      for (const each of [socket, server]) each.on('error', () => {});
+    });
+    await new Promise((resolve) => through.listen(Number(nowhere.PGPORT), 'localhost', () => resolve(0)));
+    assert.equal(await patient.ended, 0, patient.output);
+    through.close();
+    const started = Date.now();
+    const refused = await world.run(['migrate'], { PGPASSWORD_FILE: world.servers.write('wrong', 'wrong') });
+    assert.equal(refused.code, 1, refused.output);
+    assert.match(refused.output, /"code":"28P01"/);
+    assert.ok(Date.now() - started < 10_000);
   });
 
   test('a pod that starts while everything it needs is away serves what it can, and stops in time', async () => {

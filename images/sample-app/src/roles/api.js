@@ -152,12 +152,21 @@ function jobs({ app }, queue) {
     const job = await queue.add({ user: String(request.user), text, ms, fail });
     return reply.code(202).send({ id: job.id });
   });
+  /** The user's own. @param {Authenticated} request */
+  const found = async ({ params, user }) => {
+    const { job, state } = await queue.find(/** @type {{ id: string }} */ (params).id);
+    return job && job.data.user === user ? { job, state } : undefined;
+  };
   app.get('/jobs/:id', async (/** @type {Authenticated} */ request, reply) => {
-    const { id } = /** @type {{ id: string }} */ (request.params);
-    const { job, state } = await queue.find(id);
-    if (!job || job.data.user !== request.user)
-      return reply.code(404).send({ error: 'no such job', requestId: request.id });
-    return { id, state, result: job.returnvalue ?? null };
+    const own = await found(request);
+    if (!own) return reply.code(404).send({ error: 'no such job', requestId: request.id });
+    return { id: own.job.id, state: own.state, result: own.job.returnvalue ?? null };
+  });
+  app.delete('/jobs/:id', async (/** @type {Authenticated} */ request, reply) => {
+    const own = await found(request);
+    if (!own) return reply.code(404).send({ error: 'no such job', requestId: request.id });
+    if (await queue.remove(String(own.job.id))) return reply.code(204).send();
+    return reply.code(409).send({ error: 'a worker has this job', requestId: request.id });
   });
 }
 

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { connection } from '../database.js';
+import { seldom } from '../log.js';
 import { planMigrations, readMigrations } from '../migrations.js';
 
 const FOLDER = new URL('../../migrations/', import.meta.url).pathname;
@@ -9,6 +11,9 @@ const LOCK = 7_205_161;
 const LOCK_WAIT = '120s';
 /** A statement that waits longer for a table would hold up everyone behind it. */
 const TABLE_WAIT = '5s';
+const RETRY_MILLISECONDS = 500;
+/** What no waiting mends: who we are, which database, and certificates. */
+const FINAL = /^(28|3D)\w{3}$|CERT|VERIFY/;
 
 export const EXIT_FAILED = 1;
 export const EXIT_REFUSED = 3;
@@ -22,10 +27,9 @@ export const EXIT_REFUSED = 3;
  * @returns {Promise<number>} 0 done; 1 failed, all before it is kept; 3 refused, nothing was done.
  */
 export async function start({ config, log }) {
-  const client = new pg.Client(connection(/** @type {import('../config.js').DatabaseConfig} */ (config.database)));
-  client.on('error', (err) => log.error({ err }, 'the connection was lost'));
+  let client;
   try {
-    await client.connect();
+    client = await connected(config, log);
     await client.query(`SET lock_timeout = '${LOCK_WAIT}'`);
     await client.query('SELECT pg_advisory_lock($1)', [LOCK]);
     await client.query(`SET lock_timeout = '${TABLE_WAIT}'`);
@@ -34,7 +38,32 @@ export async function start({ config, log }) {
     log.error({ err }, 'the migration failed');
     return EXIT_FAILED;
   } finally {
-    await client.end().catch(() => {});
+    await client?.end().catch(() => {});
+  }
+}
+
+/**
+ * A connection, once there is a database that takes one: it may be restarting, or starting for the first time.
+ *
+ * @param {import('../config.js').Config} config
+ * @param {import('../log.js').Log} log
+ */
+async function connected({ database, connectSeconds }, log) {
+  const end = Date.now() + connectSeconds * 1000;
+  const waits = seldom(log, 'waiting for the database');
+  for (;;) {
+    const client = new pg.Client(connection(/** @type {import('../config.js').DatabaseConfig} */ (database)));
+    client.on('error', (err) => log.error({ err }, 'the connection was lost'));
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      const reason = /** @type {Error & { code?: string }} */ (error);
+      await client.end().catch(() => {});
+      if (FINAL.test(reason.code ?? '') || Date.now() + RETRY_MILLISECONDS >= end) throw error;
+      waits(reason);
+    }
+    await sleep(RETRY_MILLISECONDS);
   }
 }
 

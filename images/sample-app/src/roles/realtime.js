@@ -28,7 +28,8 @@ export async function start(context) {
 
   const io = new Server(app.server, {
     adapter: createAdapter(publish, subscribe),
-    cors: { origin: config.corsOrigins },
+    // The cookie that keeps a client on its pod must come along from the page's origin.
+    cors: { origin: config.corsOrigins, credentials: true },
     maxHttpBufferSize: MESSAGE_BYTES,
     serveClient: false,
     // Asked of new clients alone: those who are here go on until their goodbye.

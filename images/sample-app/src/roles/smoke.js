@@ -4,11 +4,29 @@ import { parseArgs } from 'node:util';
 import { io } from 'socket.io-client';
 
 const REQUEST_MILLISECONDS = 10_000;
+/** Even at the end of a wait, an answer gets as long as a probe gives it. */
+const SHORTEST_MILLISECONDS = 2000;
 const JOB_MILLISECONDS = 30_000;
-const USAGE = 'usage: main.js smoke --url URL [--realtime-url URL] [--expect-version VERSION]';
+const RETRY_MILLISECONDS = 250;
+const WAIT_SECONDS = 60;
+const LONGEST_WAIT_SECONDS = 600;
+const USAGE =
+  'usage: main.js smoke --url URL [--jobs] [--realtime-url URL] [--expect-version VERSION] [--wait SECONDS]';
+
+const text = /** @type {const} */ ({ type: 'string' });
+const OPTIONS = {
+  url: text,
+  jobs: /** @type {const} */ ({ type: 'boolean', default: false }),
+  'realtime-url': text,
+  'expect-version': text,
+  wait: { ...text, default: String(WAIT_SECONDS) },
+};
 
 /**
  * Uses the platform as a user does, one line per check, and takes its account away again.
+ *
+ * What it asks may still be starting, or wait for what it needs: for `--wait` seconds (60 unless told) it need
+ * not be healthy. Without `--jobs` no worker need run: a job is only queued, and taken back.
  *
  * @param {string[]} args
  * @returns {Promise<number>} 0 when everything works, 1 at the first check that fails, 2 when misused.
@@ -16,9 +34,11 @@ const USAGE = 'usage: main.js smoke --url URL [--realtime-url URL] [--expect-ver
 export async function smoke(args) {
   let options;
   try {
-    const text = /** @type {const} */ ({ type: 'string' });
-    options = parseArgs({ args, options: { url: text, 'realtime-url': text, 'expect-version': text } }).values;
+    options = parseArgs({ args, options: OPTIONS }).values;
     for (const url of [options.url ?? '', options['realtime-url'] ?? 'http://unset']) new URL(url);
+    if (!/^\d+$/.test(options.wait) || Number(options.wait) > LONGEST_WAIT_SECONDS) {
+      throw new Error(`--wait is ${options.wait}, not a whole number from 0 to ${LONGEST_WAIT_SECONDS}`);
+    }
   } catch (error) {
     console.error(`${/** @type {Error} */ (error).message}\n${USAGE}`);
     return 2;
@@ -26,7 +46,10 @@ export async function smoke(args) {
   const visit = new Visit(/** @type {string} */ (options.url));
   let code = 0;
   try {
+    await check('health', () => visit.healthy(Number(options.wait)));
     await visit.site(options['expect-version']);
+    if (options.jobs) await check('job', () => visit.job(randomUUID()));
+    else await check('job queued', () => visit.queued(randomUUID()));
     if (options['realtime-url']) await visit.sockets(options['realtime-url']);
   } catch {
     code = 1;
@@ -47,13 +70,25 @@ class Visit {
     this.url = url.replace(/\/$/, '');
   }
 
+  /** Waits until it is healthy. @param {number} seconds */
+  async healthy(seconds) {
+    const end = Date.now() + seconds * 1000;
+    for (;;) {
+      try {
+        const { status, checks } = await this.#ask('GET', '/health', [200, 503], undefined, end - Date.now());
+        if (status === 'up') return;
+        const down = Object.keys(checks).filter((name) => checks[name].status !== 'up');
+        throw new Error(`the status is ${[status, ...down].join(', ')}`);
+      } catch (error) {
+        if (Date.now() + RETRY_MILLISECONDS >= end) throw error;
+      }
+      await sleep(RETRY_MILLISECONDS);
+    }
+  }
+
   /** @param {string} [version] */
   async site(version) {
     const account = { email: `smoke-${randomUUID()}@example.invalid`, password: randomUUID() };
-    await check('health', async () => {
-      const { status } = await this.#ask('GET', '/health', 200);
-      if (status !== 'up') throw new Error(`the status is ${status}`);
-    });
     await check('version', async () => {
       const found = await this.#ask('GET', '/version', 200);
       if (version && found.version !== version) throw new Error(`it is ${found.version}, not ${version}`);
@@ -69,11 +104,17 @@ class Visit {
       const { items } = await this.#ask('GET', '/items', 200);
       if (items.length !== 1 || items[0].id !== id) throw new Error('the new item is not listed');
     });
-    await check('job', () => this.#job(randomUUID()));
   }
 
-  /** @param {string} text */
-  async #job(text) {
+  /** Queues a job, finds it, and takes it back, unless a worker was faster. @param {string} text */
+  async queued(text) {
+    const { id } = await this.#ask('POST', '/jobs', 202, { text });
+    await this.#ask('GET', `/jobs/${id}`, 200);
+    await this.#ask('DELETE', `/jobs/${id}`, [204, 409]);
+  }
+
+  /** Has a job done. @param {string} text */
+  async job(text) {
     const { id } = await this.#ask('POST', '/jobs', 202, { text });
     const end = Date.now() + JOB_MILLISECONDS;
     let job;
@@ -125,8 +166,8 @@ class Visit {
     if (this.#token) await check('account removed', () => this.#ask('DELETE', '/account', 204));
   }
 
-  /** @param {string} method @param {string} path @param {number} expected @param {object} [body] @returns {Promise<any>} */
-  async #ask(method, path, expected, body) {
+  /** @param {string} method @param {string} path @param {number | number[]} expected @param {object} [body] @param {number} [milliseconds] @returns {Promise<any>} */
+  async #ask(method, path, expected, body, milliseconds = REQUEST_MILLISECONDS) {
     const response = await fetch(this.url + path, {
       method,
       headers: {
@@ -135,11 +176,17 @@ class Visit {
       },
       body: body && JSON.stringify(body),
       redirect: 'error',
-      signal: AbortSignal.timeout(REQUEST_MILLISECONDS),
+      signal: AbortSignal.timeout(Math.max(SHORTEST_MILLISECONDS, Math.min(milliseconds, REQUEST_MILLISECONDS))),
     });
     const text = await response.text();
-    if (response.status !== expected) throw new Error(`${method} ${path} answered ${response.status}, not ${expected}`);
-    return text === '' ? undefined : JSON.parse(text);
+    if (![expected].flat().includes(response.status))
+      throw new Error(`${method} ${path} answered ${response.status}, not ${[expected].flat().join(' or ')}`);
+    if (text === '') return undefined;
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Error(`${method} ${path} answered ${response.status} with something else than JSON`);
+    }
   }
 }
 

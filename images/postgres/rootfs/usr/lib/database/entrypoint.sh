@@ -1,0 +1,73 @@
+#!/bin/bash
+# Starts PostgreSQL on the pod's volume, making the data folder first where there is none.
+#
+# Arguments are the server's. Environment: PGDATA; PGPORT; DATABASE_ROLE, `primary` or `standby`; as peers.sh, and
+# for a standby as standby.sh.
+set -euo pipefail
+
+here=${0%/*}
+volume=${PGDATA%/*}
+config=/etc/database/postgresql.conf
+bin=/usr/lib/postgresql/17/bin
+
+. "$here/peers.sh"
+. "$here/standby.sh"
+
+say() { echo "entrypoint: $*"; }
+refuse() { say "refused: $*"; exit 78; } # EX_CONFIG: a restart alone mends nothing
+
+# One server at a time: all of PostgreSQL's processes inherit the lock, so it is free when the last has ended,
+# however it ended. Only then is what a kill has left surely stale; the process number in it may well be another
+# process's by now, and PostgreSQL would not start for it.
+exec 9>>"$volume/lock"
+flock --nonblock 9 || refuse "another server is using $volume"
+rm -f "$PGDATA/postmaster.pid" "/run/postgresql/.s.PGSQL.$PGPORT" "/run/postgresql/.s.PGSQL.$PGPORT.lock"
+
+initialise() {
+    say "making a new data folder"
+    # Made beside and renamed: what is found under its name is always whole.
+    rm -rf "$PGDATA.new"
+    # Checksums tell a rotten disk from a bug. The built-in locale sorts by code point and never changes: with
+    # the C library's or ICU's, an upgrade of the system silently corrupts indexes on text. Queries that sort
+    # for people say so: ORDER BY name COLLATE "de-x-icu".
+    "$bin/initdb" --pgdata="$PGDATA.new" --username=postgres --data-checksums --encoding=UTF8 \
+        --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 \
+        --auth-local=peer --auth-host=reject --no-instructions
+    mv --no-target-directory "$PGDATA.new" "$PGDATA"
+    sync "$volume"
+}
+
+stopping= server=
+# Whoever stops a pod says SIGTERM, upon which PostgreSQL would wait for every client to leave by itself.
+trap 'stopping=1; [ -z "$server" ] || kill -INT "$server"' TERM INT
+
+if [ -e "$PGDATA/PG_VERSION" ]; then
+    found=$(<"$PGDATA/PG_VERSION")
+    [ "$found" = 17 ] || refuse "the data are of PostgreSQL $found, and this is 17: run pg_upgrade first"
+elif [ -n "$(ls -A "$PGDATA" 2>/dev/null)" ]; then
+    refuse "$PGDATA is no data folder of PostgreSQL, and not empty"
+elif [ "$DATABASE_ROLE" = standby ]; then
+    seed
+else
+    initialise
+fi
+
+if [ "$DATABASE_ROLE" = standby ]; then
+    follow
+else
+    demoted=$(newer_peer) && refuse "$demoted: start from its data; these are of the past"
+fi
+
+[ -z "$stopping" ] || exit 0
+# The kubelet opens all of a volume to the pod's group when it hands it over, and PostgreSQL refuses that.
+chmod u=rwx,g=,o= "$PGDATA"
+# Arguments win over files, so that nothing left in the data folder can move them.
+"$bin/postgres" -D "$PGDATA" -c "config_file=$config" -c "port=$PGPORT" "$@" &
+server=$!
+[ -z "$stopping" ] || kill -INT "$server"
+while :; do
+    wait "$server" && code=0 || code=$?
+    # A signal that was passed on ends `wait` too, and PostgreSQL later.
+    kill -0 "$server" 2>/dev/null || break
+done
+exit "$code"
