@@ -53,7 +53,7 @@ test-cluster: setup engine ## Every object judged by a real Kubernetes API serve
 
 .PHONY: test-build
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py
 
 .PHONY: engine
 engine: setup ## The pulumi engine: found, downloaded or built, once per version

@@ -282,7 +282,7 @@ def _mounts(*names: str, read_only: bool = True) -> list[VolumeMountArgs]:
         "exporter": EXPORTER_FOLDER,
     }
     # Whole folders, never single files: those would stay as they were when a Secret is renewed.
-    return [VolumeMountArgs(name=name, mount_path=paths[name], read_only=read_only) for name in names]
+    return [VolumeMountArgs(name=name, mount_path=paths[name], read_only=read_only or None) for name in names]
 
 
 def _users(args: CacheArgs) -> Container:

@@ -32,7 +32,14 @@ export function connection({ host, port, database, user, password, ca }) {
  * @param {import('prom-client').Registry} registry
  */
 export function openDatabase(config, log, registry) {
-  const pool = new pg.Pool({ ...connection(config), max: config.poolMax, query_timeout: 5000, keepAlive: true });
+  const pool = new pg.Pool({
+    ...connection(config),
+    max: config.poolMax,
+    query_timeout: 5000,
+    keepAlive: true,
+    // A pooler that rolls waits for its clients to leave: connections that are renewed soon do so by themselves.
+    maxLifetimeSeconds: 60,
+  });
   pool.on('error', (err) => log.warn({ err }, 'an idle database connection was lost'));
   askedGauge(
     registry,
