@@ -148,12 +148,9 @@ EDITS: list[tuple[Callable[[Config], None], dict[str, str]]] = [
         {
             "credentials-jwt-secret-0": "delete",
             "credentials-jwt-secret-3": "create",
-            **{
-                f"{name}-secrets": "replace"
-                for name in ("api", "realtime", "release-migrate", "release-smoke")
-            },
+            **{f"{name}-secrets": "replace" for name in ("api", "realtime", "release-smoke")},
             **{f"{name}-deployment": "update" for name in ("api", "realtime")},
-            **RELEASE,
+            "release-smoke-job": "replace",
         },
     ),
     (quota, {"data-quota": "update"}),
@@ -263,7 +260,7 @@ def test_a_renamed_component_is_a_loss_unless_it_has_an_alias(
     program = program_copy(tmp_path / "renamed")
     entry = program / "__main__.py"
     options = 'pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[pulumi.Alias(name="credentials")]))'
-    made = 'Credentials("credentials", arguments.of_credentials(settings.secrets, identity), opts)'
+    made = 'Credentials("credentials", arguments.of_credentials(settings, identity), opts)'
     assert made in entry.read_text()
     again = made.replace('("credentials"', '("keys"').replace("opts)", options + ")" if aliased else "opts)")
     text = entry.read_text().replace(made, again)
