@@ -35,6 +35,7 @@ from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.platform.service_account import service_account
 from components.pods import (
+    ENDPOINT_REMOVAL_SECONDS,
     Container,
     Pod,
     Resources,
@@ -51,6 +52,7 @@ CHECK_SECONDS: Final = 10
 GRACE_SECONDS: Final = 120
 FINISH_SECONDS: Final = 30
 """Of the grace, for the transactions that still run when clients are no longer waited for."""
+DRAIN_SECONDS: Final = GRACE_SECONDS - ENDPOINT_REMOVAL_SECONDS - FINISH_SECONDS
 
 _SIDECAR: Final = Resources(cpu="10m", memory="32Mi", memory_limit="64Mi")
 
@@ -120,16 +122,17 @@ class Pool(Component):
     What a running pod takes up by itself, within two minutes and with every client still connected: settings,
     connection budget, PgBouncer's own password, a renewed certificate or authority. For that its ConfigMap
     and Secret keep their names and change in place, unlike everybody else's: a roll would have each client
-    connect anew, and give nothing for it. Image, ports, scripts and resources roll the pods. A configuration
-    that PgBouncer refuses leaves the old one in use, and says so in the log of `keep`.
+    connect anew, and give nothing for it. Image, ports, scripts and resources roll the pods. Files that
+    PgBouncer would not start with are not taken up, which the log of `keep` says.
 
     Passwords of logins are PostgreSQL's alone: PgBouncer asks it at each login, so a new one is good at once.
 
-    A pod that stops is no longer found, then takes no new client, serves those it has until they leave, and
-    after a minute and a half ends what is left, each client after its transaction. So a client that keeps its
-    connections should renew them within a minute (`maxLifetimeSeconds` of node-postgres). While PostgreSQL
-    restarts, queries wait. A cancel request may reach another pod than the query and do nothing; PostgreSQL's
-    statement timeout is what bounds a query.
+    A pod that stops is no longer found, serves the clients that it has until they leave, and after a minute
+    and a half ends what is left, each after its transaction. So a client that keeps its connections should
+    renew them within a minute (`maxLifetimeSeconds` of node-postgres). While PostgreSQL is away, who asks is
+    told so at once, and a second after it is back it is used again; for a planned restart the console's PAUSE
+    and RESUME make queries wait. A cancel request may reach another pod than the query and do nothing;
+    PostgreSQL's statement timeout is what bounds a query.
 
     It keeps nothing: to restore it is to start it.
 
@@ -313,7 +316,7 @@ def _pgbouncer(args: PoolArgs) -> Container:
         resources=args.resources,
         command=["sh", f"{SCRIPTS_FOLDER}/start.sh"],
         ports={"pgbouncer": args.port},
-        env={"POOL_PORT": str(args.port)},
+        env={"POOL_PORT": str(args.port), "DRAIN_SECONDS": str(DRAIN_SECONDS)},
         mounts=_mounts("scripts", "config", "secrets", "tls", "state", "console"),
         startup=command_probe([*probe, "alive"], period_seconds=2, failure_threshold=30),
         # Two questions at most, of four seconds each.
@@ -324,18 +327,12 @@ def _pgbouncer(args: PoolArgs) -> Container:
 
 
 def _keep(args: PoolArgs) -> Container:
-    # It hears of the stop at once, PgBouncer only when it is no longer found; both are killed at the end.
-    drain_seconds = GRACE_SECONDS - FINISH_SECONDS
     return Container(
         name="keep",
         image=args.image,
         resources=_SIDECAR,
         command=["sh", f"{SCRIPTS_FOLDER}/keep.sh"],
-        env={
-            "POOL_PORT": str(args.port),
-            "CHECK_SECONDS": str(CHECK_SECONDS),
-            "DRAIN_SECONDS": str(drain_seconds),
-        },
+        env={"POOL_PORT": str(args.port), "CHECK_SECONDS": str(CHECK_SECONDS)},
         mounts=_mounts("scripts", "config", "secrets", "tls", "state", "console"),
     )
 

@@ -1,7 +1,6 @@
 """The real PgBouncer before a real PostgreSQL, with the files and commands that the pool's objects carry."""
 
 import os
-import signal
 import ssl
 import subprocess
 import urllib.request
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from simulator.images.container import Container
@@ -49,7 +47,7 @@ def unready(pod: PoolPod) -> Iterator[Container]:
     with pod.run("pgbouncer") as running:
         eventually(lambda: pod.probe("pgbouncer", running, "startup")[0] == 0, "it is up")
         yield running
-        os.kill(running.pid, signal.SIGKILL)
+        pod.kill(running)
 
 
 def test_both_sides_are_encrypted_and_plain_clients_sent_away(pod: PoolPod, server: Postgres) -> None:
@@ -188,12 +186,7 @@ def test_a_thousand_clients_are_served_within_the_budget(pod: PoolPod, server: P
             pod.client()
         assert pod.probe("pgbouncer", running, "liveness") == (0, "")
         assert pod.probe("pgbouncer", running, "readiness") == (0, "")
-        assert memory_of(running.pid) < 128 * 2**20
-
-
-def memory_of(pid: int) -> int:
-    used: int = psutil.Process(pid).memory_full_info().pss
-    return used
+        assert pod.process(running).memory_full_info().pss < 128 * 2**20
 
 
 def test_a_new_password_is_good_at_once_and_the_old_one_is_not(pod: PoolPod, server: Postgres) -> None:
@@ -211,7 +204,7 @@ def test_a_new_password_is_good_at_once_and_the_old_one_is_not(pod: PoolPod, ser
 def test_no_password_is_in_an_argument_environment_configuration_or_log(pod: PoolPod) -> None:
     with pod.serving() as running, pod.client() as client:
         client("SELECT 1")
-        process = psutil.Process(running.pid)
+        process = pod.process(running)
         assert process.uids().real == 10001
         told = [*process.cmdline(), *process.environ().values(), pod.log("pgbouncer")]
         told += [path.read_text() for path in pod.volumes["config"].iterdir()]
@@ -239,11 +232,12 @@ def test_the_probes_ask_for_the_database_once(pod: PoolPod, server: Postgres) ->
 
 def test_a_frozen_one_is_not_alive(pod: PoolPod) -> None:
     with pod.serving() as running:
-        running.send_signal(signal.SIGSTOP)
+        process = pod.process(running)
+        process.suspend()
         try:
             assert pod.probe("pgbouncer", running, "liveness")[0] == 1
         finally:
-            running.send_signal(signal.SIGCONT)
+            process.resume()
 
 
 def metrics(pod: PoolPod) -> str | None:
@@ -265,8 +259,7 @@ def test_the_exporter_sees_it_come_and_go(pod: PoolPod) -> None:
                 assert f"\npgbouncer_{metric}" in seen
             total = f'current_connections{{database="fixia",force_user="",host="{pool_world.ADDRESS}",name="fixia"'
             assert total in seen
-            os.kill(running.pid, signal.SIGKILL)  # asked, it would wait for the exporter
-            running.wait(10)
+            pod.kill(running)  # asked, it would wait for the exporter
         assert "\npgbouncer_up 0\n" in (metrics(pod) or "")
 
 
@@ -283,7 +276,7 @@ def test_its_folder_for_the_console_shows_the_exporter_no_password(pod: PoolPod)
 def test_the_shell_scripts_are_clean() -> None:
     folder = Path(__file__).parents[2] / "components" / "data" / "scripts" / "pgbouncer"
     scripts = sorted(folder.glob("*.sh"))
-    assert len(scripts) == 5
+    assert len(scripts) == 6
     for script in scripts:
         checked = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr

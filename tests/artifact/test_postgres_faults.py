@@ -144,20 +144,21 @@ def test_a_full_volume_refuses_writes_and_comes_back_when_it_has_grown(small: Da
             role="owner",
         )
         with writing(small, server) as client:
-            # Unlogged, so that it is the data that fill the disk, and not the WAL.
-            small.root(server, "CREATE UNLOGGED TABLE rubbish (text text)")
-            rubbish = "INSERT INTO rubbish SELECT repeat('x', 500) FROM generate_series(1, {})"
-            assert full in fill(small, server, rubbish.format(8000))
-            assert full in fill(small, server, rubbish.format(1))
-            with pytest.raises(Refused, match=full):
-                small.sql(server, *[row] * 5)
-            assert server.poll() is None
-            assert small.probe("postgresql", server, "liveness") == (0, "")
-            # Who reads is served all the while.
-            assert small.sql(server, "SELECT count(*) > 0 FROM paid", role="readonly") == ["t"]
-            grow(small)
-            small.sql(server, *[row] * 5)
+            # Before the disk is full: who goes on writing may want more WAL first, which the next test is about.
             hang_up(client)
+        # Unlogged, so that it is the data that fill the disk, and not the WAL.
+        small.root(server, "CREATE UNLOGGED TABLE rubbish (text text)")
+        rubbish = "INSERT INTO rubbish SELECT repeat('x', 500) FROM generate_series(1, {})"
+        assert full in fill(small, server, rubbish.format(8000))
+        assert full in fill(small, server, rubbish.format(1))
+        with pytest.raises(Refused, match=full):
+            small.sql(server, *[row] * 5)
+        assert server.poll() is None
+        assert small.probe("postgresql", server, "liveness") == (0, "")
+        # Who reads is served all the while.
+        assert small.sql(server, "SELECT count(*) > 0 FROM paid", role="readonly") == ["t"]
+        grow(small)
+        small.sql(server, *[row] * 5)
         check(small, server, numbers(small.said()))
 
 

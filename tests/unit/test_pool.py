@@ -100,9 +100,9 @@ def test_a_release_never_leaves_fewer_pods_and_gives_each_time_to_drain(pool: Re
     assert (
         container(pool, "pgbouncer")["lifecycle"]["preStop"]["sleep"]["seconds"] == ENDPOINT_REMOVAL_SECONDS
     )
-    # The others are needed until PgBouncer has ended, or not at all.
-    assert "lifecycle" not in container(pool, "keep")
-    assert int(environment(pool, "keep")["DRAIN_SECONDS"]) == GRACE_SECONDS - FINISH_SECONDS
+    drain = int(environment(pool, "pgbouncer")["DRAIN_SECONDS"])
+    assert ENDPOINT_REMOVAL_SECONDS + drain + FINISH_SECONDS == GRACE_SECONDS
+    assert "lifecycle" not in container(pool, "exporter")  # its connection would be waited for
     budget = pool.one("kubernetes:policy/v1:PodDisruptionBudget", "pool-disruption-budget").inputs["spec"]
     assert budget["maxUnavailable"] == 1
     assert len(pod(pool)["topologySpreadConstraints"]) == 2

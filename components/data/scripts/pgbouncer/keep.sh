@@ -1,51 +1,39 @@
 #!/bin/sh
-# Runs beside PgBouncer, as the same user, which is what makes it admin on the console.
+# Runs beside PgBouncer and has it read anew what changed: configuration, its own password, certificate,
+# authority. Clients that are connected stay connected.
 #
-# It has PgBouncer read anew what changed: configuration, its own password, certificate, authority. Clients that
-# are connected stay connected. And when the pod stops, it sees that PgBouncer is gone before it is killed.
-#
-# Environment: POOL_PORT; CHECK_SECONDS, how often the files are looked at; DRAIN_SECONDS, how long a stopping
-# PgBouncer waits for its clients to leave.
+# Environment: POOL_PORT; CHECK_SECONDS, how often the files are looked at.
 set -eu
 
-admin() {
-    timeout 4 /usr/lib/postgresql/17/bin/psql -XAtqw -h /run/pgbouncer -p "$POOL_PORT" -U pgbouncer -d pgbouncer \
-        -c "$1" 2>&1
-}
+trial=/tmp/trial
 
-pause() {
-    sleep "$1" &
-    wait $! || true # unlike `sleep` itself, it lets a SIGTERM through at once
+# A PgBouncer that comes upon a value that it can't take goes on with its defaults for all after it, and says
+# that the reload was done. So first another one, which nobody can reach, has to start with the same files.
+starts() {
+    rm -rf "$trial"
+    mkdir "$trial"
+    sed -e 's/^listen_addr = .*/listen_addr =/' -e "s|^unix_socket_dir = .*|unix_socket_dir = $trial|" \
+        /etc/pool/pgbouncer.ini >"$trial/pgbouncer.ini"
+    pgbouncer "$trial/pgbouncer.ini" >"$trial/log" 2>&1 &
+    while [ ! -S "$trial/.s.PGSQL.$POOL_PORT" ]; do
+        kill -0 $! 2>/dev/null || {
+            cat "$trial/log"
+            return 1
+        }
+        sleep 0.1
+    done
+    kill -QUIT $!
+    wait $! || true
 }
 
 reload() {
-    sh "${0%/*}/users.sh" 2>&1 && admin RELOAD
+    sh "${0%/*}/users.sh" 2>&1 && starts && sh "${0%/*}/console.sh" pgbouncer RELOAD
 }
 
-# SIGTERM, which PgBouncer gets too, lets clients go on until they leave by themselves. The last ones would be
-# killed in the middle of a transaction when the pod's time is up. So in time this ends transactions, each at its
-# own end, and then PgBouncer; clients without one lose a connection that was idle.
-drain() {
-    waited=0
-    while [ "$waited" -lt "$DRAIN_SECONDS" ]; do
-        admin 'SHOW VERSION' >/dev/null || exit 0
-        pause 1
-        waited=$((waited + 1))
-    done
-    echo 'clients are still there: waiting for their transactions alone'
-    admin 'SHUTDOWN WAIT_FOR_SERVERS' || true
-    while admin 'SHOW VERSION' >/dev/null; do
-        pause 1
-    done
-    exit 0
-}
-
-stopping=
-trap stopping=1 TERM
+trap 'exit 0' TERM
 read=
-while [ -z "$stopping" ]; do
-    # The links of a volume change all at once; what is read here is one generation or a mix, and then the next
-    # look finds another.
+while :; do
+    # What is read while a volume changes is of two generations, and so not what the next look finds.
     now=$(cat /etc/pool/* /run/secrets/pool/* /run/secrets/pool-tls/* | sha256sum)
     if [ "$now" != "$read" ]; then
         # It may still be starting, or the files half-way renewed: then again at the next look.
@@ -56,6 +44,6 @@ while [ -z "$stopping" ]; do
             echo "the files could not be read, trying again: $answer"
         fi
     fi
-    pause "$CHECK_SECONDS"
+    sleep "$CHECK_SECONDS" &
+    wait $! # unlike `sleep` itself, it lets a SIGTERM through at once
 done
-drain

@@ -11,12 +11,8 @@ set -eu
 
 served=/run/pool/served
 
-ask() { # what psql is to connect to, what to ask
-    timeout 4 /usr/lib/postgresql/17/bin/psql -XAtqw "$1" -c "$2" 2>&1
-}
-
 alive() {
-    answer=$(ask "host=/run/pgbouncer port=$POOL_PORT user=stats dbname=pgbouncer" 'SHOW VERSION') && return
+    answer=$(sh "${0%/*}/console.sh" stats 'SHOW VERSION') && return
     # A refusal is an answer too.
     case $answer in
     *FATAL:* | *ERROR:*) ;;
@@ -29,7 +25,8 @@ serves() {
     PGPASSWORD=$(cat /run/secrets/pool/pooler-password)
     export PGPASSWORD
     tls="sslmode=verify-full sslrootcert=/run/secrets/pool-tls/ca.crt"
-    answer=$(ask "host=localhost port=$POOL_PORT user=pooler dbname=lookup $tls" 'SELECT 1') || return 1
+    where="host=localhost port=$POOL_PORT user=pooler dbname=lookup $tls"
+    answer=$(timeout 4 /usr/lib/postgresql/17/bin/psql -XAtqw "$where" -c 'SELECT 1' 2>&1) || return 1
     : >"$served"
 }
 
