@@ -14,6 +14,7 @@ from typing import Any
 from bench import programs
 from bench.entrance import entrance
 from bench.measure import Peak, exponent, say, seconds, side_by_side
+from bench.pool import pool
 from simulator.engine import release
 from simulator.engine.install import engine
 from simulator.session import Session
@@ -169,6 +170,7 @@ MEASUREMENTS: dict[str, Callable[[Path, Session], dict[str, Any]]] = {
     "growth": growth,
     "policies": policies,
     "entrance": entrance,
+    "pool": pool,
     "first_preview": first_preview,
 }
 

@@ -1,15 +1,15 @@
 """What no section can know by itself: whether the sections agree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from components.application.release import RUNNER as RELEASE_RUNNER
 from components.data.cache import SIDECARS as CACHE_SIDECARS
 from components.data.maintenance import JOBS
 from components.data.maintenance import PSQL as MAINTENANCE_JOB
 from components.data.pgbouncer import SIDECARS as POOL_SIDECARS
-from components.data.pgbouncer_config import server_connections
+from components.data.pgbouncer_config import pods_at_once, server_connections
 from components.data.postgres_pod import SIDECARS as DATABASE_SIDECARS
 from settings.model import Settings
 from settings.types import quantity
@@ -29,6 +29,15 @@ OTHER_CONNECTIONS: Final = 20
 
 CACHE_VOLUME: Final = 5
 """How many times the memory limit the cache's log may grow to."""
+
+
+class Requests(Protocol):
+    """What one container requests, in a section or in a component."""
+
+    @property
+    def cpu(self) -> str: ...  # noqa: D102
+    @property
+    def memory(self) -> str: ...  # noqa: D102
 
 
 class Disagreement(NamedTuple):
@@ -57,10 +66,14 @@ def _beyond_quota(settings: Settings) -> Iterator[Disagreement]:
     """Quotas that the workloads outgrow at their largest, while a release rolls out."""
     wanted = "at least {}: what its workloads ask for at autoscaling.max, and a release on top"
     for namespace, tier in settings.platform.namespaces.items():
-        largest = _largest(settings, namespace)
-        cpu = sum((quantity(each_cpu) * pods for each_cpu, _, pods in largest), Decimal(0))
-        memory = sum((quantity(each_memory) * pods for _, each_memory, pods in largest), Decimal(0))
-        count = sum(pods for _, _, pods in largest)
+        pods = _largest(settings, namespace)
+        cpu = sum(
+            (quantity(each.cpu) * times for containers, times in pods for each in containers), Decimal(0)
+        )
+        memory = sum(
+            (quantity(each.memory) * times for containers, times in pods for each in containers), Decimal(0)
+        )
+        count = sum(times for _, times in pods)
         path = f"platform.namespaces.{namespace}.quota"
         if cpu > quantity(tier.quota.cpu):
             yield Disagreement(f"{path}.cpu", tier.quota.cpu, wanted.format(f"{cpu:f}"))
@@ -71,34 +84,37 @@ def _beyond_quota(settings: Settings) -> Iterator[Disagreement]:
             yield Disagreement(f"{path}.pods", str(tier.quota.pods), wanted.format(count))
 
 
-def _largest(settings: Settings, namespace: str) -> list[tuple[str, str, int]]:
-    """What runs in a namespace at most: CPU and memory requested, and how many times.
+def _largest(settings: Settings, namespace: str) -> list[tuple[Sequence[Requests], int]]:
+    """What runs in a namespace at most: what a pod's containers request, and how many such pods there are.
 
-    A pod that still drains counts too: where it fills the quota, a rollout waits for it.
+    A workload's pod that still drains counts too: where it fills the quota, a rollout waits for it.
     """
+    entrance, database, cache, release = (
+        settings.entrance,
+        settings.database,
+        settings.cache,
+        settings.release,
+    )
     # One more pod than max: a release starts a new one before it stops an old one.
-    largest = [
-        (workload.resources.cpu, workload.resources.memory, workload.autoscaling.max + 1)
+    pods: list[tuple[Sequence[Requests], int]] = [
+        ([workload.resources], workload.autoscaling.max + 1)
         for workload in settings.workloads.values()
         if workload.namespace == namespace
     ]
-    entrance, cache, release = settings.entrance, settings.cache, settings.release
     if entrance and entrance.namespace == namespace:
-        largest.append((entrance.resources.cpu, entrance.resources.memory, entrance.autoscaling.max + 1))
-    if cache and cache.namespace == namespace:
-        largest += [(each.cpu, each.memory, 1) for each in (cache.resources, *CACHE_SIDECARS)]
-    database = settings.database
+        pods.append(([entrance.resources], entrance.autoscaling.max + 1))
     if database and database.namespace == namespace:
-        once = (database.resources, *DATABASE_SIDECARS)
-        largest += [(each.cpu, each.memory, 1 + database.standbys) for each in once]
-        often = (database.pool.resources, *POOL_SIDECARS)
-        largest += [(each.cpu, each.memory, database.pool.replicas + 1) for each in often]
-        largest += [(MAINTENANCE_JOB.cpu, MAINTENANCE_JOB.memory, len(JOBS))]
+        pods += [
+            ([database.resources, *DATABASE_SIDECARS], 1 + database.standbys),
+            ([database.pool.resources, *POOL_SIDECARS], pods_at_once(database.pool.replicas)),
+            ([MAINTENANCE_JOB], len(JOBS)),
+        ]
+    if cache and cache.namespace == namespace:
+        pods.append(([cache.resources, *CACHE_SIDECARS], 1))
     if release and settings.workloads[release.workload].namespace == namespace:
         # Its steps run one after the other; the larger one is the new version with who tries it.
-        tried = settings.workloads[release.workload]
-        largest += [(each.cpu, each.memory, 1) for each in (tried.resources, RELEASE_RUNNER)]
-    return largest
+        pods.append(([settings.workloads[release.workload].resources, RELEASE_RUNNER], 1))
+    return pods
 
 
 def _reserved_names(settings: Settings) -> Iterator[Disagreement]:
@@ -174,7 +190,7 @@ def _too_few_connections(settings: Settings) -> Iterator[Disagreement]:
     if database is None:
         return
     try:
-        server_connections(database.pool.budget, database.pool.replicas)
+        server_connections(database.pool.budget, pods_at_once(database.pool.replicas))
     except ValueError as error:
         yield Disagreement("database.pool.budget", str(database.pool.budget), str(error))
     least = database.pool.budget + OTHER_CONNECTIONS + 2 * database.standbys

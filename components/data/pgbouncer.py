@@ -86,7 +86,7 @@ class PoolArgs:
         namespace: where its pods run.
         image: the PgBouncer image, 1.23 or newer, with a tag; see images/pgbouncer.
         exporter_image: the exporter's image, with a tag; see images/pgbouncer-exporter.
-        resources: what PgBouncer may use; it has one thread, and takes about 30 KB for each client.
+        resources: what PgBouncer may use; it has one thread, and takes about 25 KB for each client.
         replicas: how many pods, two or more.
         database: what it connects to.
         app: the login that callers use, one of three by its epoch: `app_0`, `app_1`, `app_2`.

@@ -201,7 +201,7 @@ def test_the_plugin_starts_answers_and_ends_at_once(
             client = provider_pb2_grpc.ResourceProviderStub(channel)
             assert client.GetPluginInfo(empty_pb2.Empty(), timeout=30).version
         process.send_signal(number)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
     finally:

@@ -95,7 +95,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.args", ["api", "--token=ghp_abcdef"], "workloads.api.args", "", "arguments are there for everybody"),
         ("workloads.api.talksTo", ["worker"], "workloads.api.talksTo[0]", "'worker'", "a workload with a service"),
         ("entrance.foreignRoutes.api", {"host": "x", "namespace": "app", "app": "x", "service": "x", "port": 3000}, "entrance.foreignRoutes.api", "a name that a workload has", "a name of its own"),
-        ("platform.namespaces.data.quota.memory", "256Mi", "platform.namespaces.data.quota.memory", "256Mi", "at least 1376Mi"),
+        ("platform.namespaces.data.quota.memory", "256Mi", "platform.namespaces.data.quota.memory", "256Mi", "at least 1504Mi"),
         ("workloads.api.config", {"log-level": "x"}, "workloads.api.config.log-level", "log-level", "capitals"),
         ("secrets.jwt-secret", {}, "secrets.jwt-secret.value", "nothing", "pulumi config set --secret --path 'secrets.jwt"),
         ("secrets.jwt-secret", {"generate": 64, "value": "x"}, "secrets.jwt-secret", "not shown", "either"),
@@ -115,7 +115,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("entrance.certificate.letsEncrypt.token", "tok", "entrance.certificate.letsEncrypt.token", "'tok'", "one of"),
         ("platform.namespaces.app.quota.cpu", "500m", "platform.namespaces.app.quota.cpu", "500m", "at least 2.050"),
         ("platform.namespaces.app.quota.memory", "1Gi", "platform.namespaces.app.quota.memory", "1Gi", "at least 4224Mi"),
-        ("platform.namespaces.app.quota.pods", 3, "platform.namespaces.app.quota.pods", "3", "at least 15"),
+        ("platform.namespaces.app.quota.pods", 3, "platform.namespaces.app.quota.pods", "3", "at least 14"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_told_with_its_path(
