@@ -176,7 +176,8 @@ def unseal(stored: Value, known: Value) -> Value:
 
 
 def _digest(salt: str, value: Any) -> str:
-    text = json.dumps(reveal(value), sort_keys=True)
+    # What is not known yet, as at a preview, matches no digest.
+    text = json.dumps(reveal(value), sort_keys=True, default=repr)
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
 
 

@@ -99,7 +99,7 @@ def drain(settings: Config) -> None:
 
 
 def silence(settings: Config) -> None:
-    settings["fixia:workloads"]["worker"]["talksTo"] = ["cache"]
+    settings["fixia:workloads"]["worker"]["talksTo"] = ["pool", "cache"]
 
 
 def limit(settings: Config) -> None:

@@ -14,7 +14,7 @@ from simulator.providers.store import (
     seal,
     unseal,
 )
-from simulator.providers.values import Secret
+from simulator.providers.values import UNKNOWN, Secret
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -107,3 +107,8 @@ def test_a_secret_changed_outside_says_so() -> None:
     known = {"a": Secret("other"), "b": Secret("x")}
     assert unseal(sealed, known) == {"a": Secret(CHANGED_OUTSIDE), "b": Secret("typed in")}
     assert unseal(sealed, None)["a"] == Secret(CHANGED_OUTSIDE)
+
+
+def test_a_secret_that_is_not_known_yet_matches_nothing() -> None:
+    sealed = seal({"a": Secret("old")})
+    assert unseal(sealed, {"a": Secret(UNKNOWN)}) == {"a": Secret(CHANGED_OUTSIDE)}
