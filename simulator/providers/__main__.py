@@ -8,7 +8,6 @@ import importlib
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -44,20 +43,21 @@ def main() -> int:
     """Run until a signal comes.
 
     Returns:
-        The exit code for a wrong call; otherwise the process ends in the signal's handler.
+        The exit code for a wrong call; otherwise a signal ends the process.
     """
-    # At once and without clean-up: an engine that has to wait for a plugin waits for seconds and complains.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))
+    # Taken by this thread alone, when it asks: one that reached a thread of gRPC's might not wake this one.
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     if len(sys.argv) < 2 or sys.argv[1] not in PROVIDERS:
         sys.stderr.write(f"usage: python -m simulator.providers {{{','.join(sorted(PROVIDERS))}}}\n")
         return 2
     server, port = serve(load(sys.argv[1]))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    threading.Event().wait()
+    signal.sigwait(ends)
+    # At once and without clean-up: an engine that has to wait for a plugin waits for seconds and complains.
     server.stop(None)
-    return 0
+    os._exit(0)
 
 
 if __name__ == "__main__":
