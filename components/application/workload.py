@@ -6,19 +6,16 @@ from dataclasses import dataclass, field
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
     Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
 )
-from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs, Service, ServicePortArgs, ServiceSpecArgs
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
+from pulumi_kubernetes.core.v1 import Service, ServicePortArgs, ServiceSpecArgs
 
 from components.application.container import Application
 from components.application.scaling import Autoscaling, autoscaler, disruption_budget
 from components.base import Component, Identity
+from components.deployments import rolling
 from components.network import Connections, ConnectionsArgs, endpoint
 from components.platform.service_account import service_account
-from components.pods import ENDPOINT_REMOVAL_SECONDS, Pod, hardened_pod
+from components.pods import ENDPOINT_REMOVAL_SECONDS, Pod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,31 +82,17 @@ class Workload(Component):
         return Deployment(
             f"{name}-deployment",
             metadata=self.metadata(args.namespace, name=name),
-            spec=DeploymentSpecArgs(
-                # No `replicas`: the autoscaler owns it, and a release must not undo what it decided.
-                selector=LabelSelectorArgs(match_labels=selector),
-                strategy=DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
+            spec=rolling(
+                Pod(
+                    containers=[args.application.container(name, told)],
+                    service_account=account.metadata.name,
+                    volumes=told.volumes,
+                    grace_seconds=ENDPOINT_REMOVAL_SECONDS + args.drain_seconds,
+                    priority_class=args.priority_class,
                 ),
-                min_ready_seconds=5,
-                progress_deadline_seconds=600,
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            containers=[args.application.container(name, told)],
-                            service_account=account.metadata.name,
-                            volumes=told.volumes,
-                            spread=selector,
-                            # Count this release's pods alone: those that it replaces would pull it askew.
-                            spread_within=["pod-template-hash"],
-                            grace_seconds=ENDPOINT_REMOVAL_SECONDS + args.drain_seconds,
-                            priority_class=args.priority_class,
-                        )
-                    ),
-                ),
+                self.metadata(),
+                selector,
+                # No replicas: the autoscaler owns them.
             ),
             opts=self.child(
                 depends_on=list(args.after),

@@ -7,15 +7,11 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
     Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
 )
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
-    PodTemplateSpecArgs,
     Secret,
     SecretVolumeSourceArgs,
     Service,
@@ -24,12 +20,12 @@ from pulumi_kubernetes.core.v1 import (
     VolumeArgs,
     VolumeMountArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
 from components.application.scaling import disruption_budget
 from components.base import Component, Identity
 from components.data import pgbouncer_config as config
+from components.deployments import rolling
 from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
@@ -40,7 +36,6 @@ from components.pods import (
     Pod,
     Resources,
     command_probe,
-    hardened_pod,
     http_probe,
 )
 
@@ -191,31 +186,17 @@ class Pool(Component):
         return Deployment(
             f"{name}-deployment",
             metadata=self.metadata(args.namespace, name=name),
-            spec=DeploymentSpecArgs(
+            spec=rolling(
+                Pod(
+                    containers=[_pgbouncer(args), _keep(args), _exporter(args)],
+                    service_account=account.metadata.name,
+                    volumes=[*self._told(name, args), self._signed(name, args), *_own()],
+                    grace_seconds=GRACE_SECONDS,
+                    priority_class=args.priority_class,
+                ),
+                self.metadata(),
+                selector,
                 replicas=args.replicas,
-                selector=LabelSelectorArgs(match_labels=selector),
-                strategy=DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
-                ),
-                min_ready_seconds=5,
-                progress_deadline_seconds=600,
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            containers=[_pgbouncer(args), _keep(args), _exporter(args)],
-                            service_account=account.metadata.name,
-                            volumes=[*self._told(name, args), self._signed(name, args), *_own()],
-                            spread=selector,
-                            # Count this release's pods alone: those that it replaces would pull it askew.
-                            spread_within=["pod-template-hash"],
-                            grace_seconds=GRACE_SECONDS,
-                            priority_class=args.priority_class,
-                        )
-                    ),
-                ),
             ),
             opts=self.child(),
         )

@@ -7,9 +7,6 @@ from typing import Final, Literal
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
     Deployment,
-    DeploymentSpecArgs,
-    DeploymentStrategyArgs,
-    RollingUpdateDeploymentArgs,
 )
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
@@ -17,7 +14,6 @@ from pulumi_kubernetes.core.v1 import (
     ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
     KeyToPathArgs,
-    PodTemplateSpecArgs,
     ProbeArgs,
     ProjectedVolumeSourceArgs,
     SecretProjectionArgs,
@@ -42,12 +38,13 @@ from pulumi_kubernetes.networking.v1 import (
 
 from components.application.scaling import Autoscaling, autoscaler, disruption_budget
 from components.base import Component, Identity
+from components.deployments import rolling
 from components.ingress import access, traefik_config
 from components.ingress.route import CLASS_NAME, Route
 from components.ingress.traefik_config import DRAIN_SECONDS, DYNAMIC_FOLDER, PORTS, STATIC_FOLDER
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
 from components.platform.service_account import service_account
-from components.pods import ENDPOINT_REMOVAL_SECONDS, Container, Pod, Resources, hardened_pod, http_probe
+from components.pods import ENDPOINT_REMOVAL_SECONDS, Container, Pod, Resources, http_probe
 
 CONTROLLER: Final = "traefik.io/ingress-controller"
 """What Traefik looks for in an ingress class; it is not a setting of its."""
@@ -158,32 +155,17 @@ class Entrance(Component):
         return Deployment(
             f"{name}-deployment",
             metadata=self.metadata(args.namespace, name=name),
-            spec=DeploymentSpecArgs(
-                # An autoscaler owns the number, and a release must not undo what it decided.
+            spec=rolling(
+                Pod(
+                    containers=[_traefik(args)],
+                    service_account=account,
+                    volumes=[*self._told(name, args), access.token_volume(), _spool()],
+                    grace_seconds=ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + _LEFTOVER_SECONDS,
+                    priority_class=args.priority_class,
+                ),
+                self.metadata(),
+                selector,
                 replicas=None if args.autoscaling else args.replicas,
-                selector=LabelSelectorArgs(match_labels=selector),
-                strategy=DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
-                ),
-                min_ready_seconds=5,
-                progress_deadline_seconds=600,
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            containers=[_traefik(args)],
-                            service_account=account,
-                            volumes=[*self._told(name, args), access.token_volume(), _spool()],
-                            spread=selector,
-                            # Count this release's pods alone: those it replaces would pull it askew.
-                            spread_within=["pod-template-hash"],
-                            grace_seconds=ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + _LEFTOVER_SECONDS,
-                            priority_class=args.priority_class,
-                        )
-                    ),
-                ),
             ),
             opts=self.child(),
         )
