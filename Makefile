@@ -21,10 +21,30 @@ setup: ## The virtual environment, from the pinned requirements (every other tar
 preview: setup ## Preview STACK with the real engine and the policy pack, without any account (BASE=main: against a revision)
 	@$(PY) -m simulator preview --stack '$(STACK)' $(if $(BASE),--base '$(BASE)')
 
+.PHONY: policy
+policy: setup ## The policy pack alone: on STACK, or on STATE=an exported state, or on MANIFESTS=a folder (LEVELS=a file)
+ifdef STATE
+	@PYTHONPATH=policies $(PY) -P -m baseline --state '$(STATE)' $(if $(LEVELS),--config '$(LEVELS)')
+else ifdef MANIFESTS
+	@PYTHONPATH=policies $(PY) -P -m baseline --manifests '$(MANIFESTS)' $(if $(LEVELS),--config '$(LEVELS)')
+else
+	@$(PY) -m simulator policy --stack '$(STACK)'
+endif
+
 .PHONY: rollback
 rollback: setup ## The images of the release before, by the account's pulumi: STACK=production
 	@$(PY) -m settings.rollback --stack '$(STACK)'
-	pulumi up --stack '$(STACK)' --policy-pack policies
+	pulumi up --stack '$(STACK)' --policy-pack policies --policy-pack-config 'policies/levels.$(STACK).json'
+
+.PHONY: restore
+restore: setup ## The database of a moment: STACK=production TO='2026-11-20 14:03:00+00' [SCRATCH=1] [TABLE=public.orders]
+	@$(PY) -m settings.restore --stack '$(STACK)' $(if $(TO),--to '$(TO)') $(if $(SET),--set '$(SET)') \
+		$(if $(SCRATCH),--scratch) $(if $(TABLE),--table '$(TABLE)') $(if $(DUMP),--dump '$(DUMP)') \
+		$(if $(I_HAVE_ONE),--i-have-one) $(if $(NEW_CLUSTER),--new-cluster) $(if $(YES),--yes)
+
+.PHONY: adopt-edge
+adopt-edge: setup ## The import file for what STACK's Cloudflare zone has already, on stdout (LISTING=zone.json: without asking the API)
+	@$(PY) -m settings.adopt_edge --stack '$(STACK)' $(if $(LISTING),--listing '$(LISTING)')
 
 .PHONY: test
 test: lint types test-fast test-engine ## Everything that holds the platform's promises, except the heavy parts
@@ -55,6 +75,10 @@ test-cluster: setup engine ## Every object judged by a real Kubernetes API serve
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
 	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py
 
+.PHONY: test-backup
+test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -n 2 --dist loadfile -m heavy tests/artifact
+
 .PHONY: engine
 engine: setup ## The pulumi engine: found, downloaded or built, once per version
 	@$(PY) -m simulator.engine >/dev/null
@@ -67,6 +91,7 @@ bench: setup engine ## Measurements as JSON, each beside what it is compared to
 docs: setup ## Renews docs/reference/ from the code
 	@$(PY) -m settings.schema
 	@$(PY) -m tests.reference
+	@PYTHONPATH=policies $(PY) -m tests.policy.pages
 
 .PHONY: format
 format: setup ## Mends style

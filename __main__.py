@@ -1,9 +1,12 @@
 """The platform, from left to right the way a request and a byte of data travel.
 
-    settings -> ground -> database -> pool, cache -> release -> workloads -> routes -> entrance
+    settings -> ground -> repository -> database -> pool, cache -> release -> workloads -> routes -> edge
 
-Nothing else composes: a component is handed the components that it needs, and knows of no other.
+Nothing else composes, but for who runs the database and who keeps its backups (`settings.arguments.engine`,
+`backups`): a component is handed the components that it needs, and knows of no other.
 """
+
+from dataclasses import replace
 
 import pulumi
 import pulumi_kubernetes
@@ -12,11 +15,12 @@ import pulumi_random
 from components import network
 from components.application.release import Release
 from components.application.workload import Workload
+from components.backup.schedule import Backups
 from components.data.cache import Cache
 from components.data.maintenance import Maintenance
-from components.data.pgbouncer import Pool
-from components.data.postgres import Database
-from components.ingress.certificate import Certificate, OriginCa
+from components.edge.cloudflare import CloudflareEdge
+from components.edge.origin_pulls import OriginPulls
+from components.ingress.certificate import Certificate
 from components.ingress.entrance import Entrance
 from components.ingress.route import CLASS_NAME
 from components.ingress.routes import Routes, RoutesArgs
@@ -59,11 +63,14 @@ callees: dict[str, network.Endpoint | network.Addresses] = {INTERNET: network.IN
 before: list[pulumi.Resource] = []  # what a release waits for
 database = None
 if settings.database:
-    database = Database("database", arguments.of_database(settings.database, ground), in_place)
-    pool = Pool(POOL, arguments.of_pool(settings.database, ground, database), in_place)
-    Maintenance("maintenance", arguments.of_maintenance(settings.database, ground, database), opts)
-    callees[POOL] = pool.endpoint
-    before += [database, pool]
+    repository = arguments.kept_repository(settings, ground)
+    database = arguments.served_database(settings.database, ground, in_place, repository)
+    nightly = arguments.of_maintenance(settings.database, ground, database.maintenance, repository)
+    Maintenance("maintenance", nightly, opts)
+    if repository and database.own:
+        Backups("backups", arguments.of_backups(settings, ground, database.own, repository), opts)
+    callees[POOL] = database.pool
+    before += database.parts
 if settings.cache:
     cache = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts)
     callees[CACHE] = cache.endpoint
@@ -92,21 +99,19 @@ if settings.entrance:
     routes = arguments.of_routes(settings, ground, workloads)
     class_name = settings.entrance.class_name
     reached = Routes("routes", RoutesArgs(identity=identity, routes=routes, class_name=class_name), opts)
+    around = pulumi.ResourceOptions(providers=[cluster, *arguments.edge_providers(settings, ground)])
+    served: pulumi.Resource = reached
     if class_name == CLASS_NAME:
         signed = arguments.of_certificate(settings.entrance, ground, routes)
-        if isinstance(signed.issuer, OriginCa):
-            import pulumi_cloudflare  # two seconds, which only this way needs
-            import pulumi_tls
-
-            signing = [cluster, pulumi_cloudflare.Provider("edge"), pulumi_tls.Provider("tls")]
-        else:
-            signing = [cluster]
-        certificate = Certificate("certificate", signed, pulumi.ResourceOptions(providers=signing))
-        Entrance(
-            "entrance",
-            arguments.of_entrance(settings.entrance, settings, ground, routes, certificate.secret),
-            opts,
-        )
+        certificate = Certificate("certificate", signed, around)
+        entered = arguments.of_entrance(settings.entrance, settings, ground, routes, certificate.secret)
+        if settings.edge and settings.edge.origin_pulls:
+            pulls = OriginPulls("origin-pulls", arguments.of_origin_pulls(settings, ground), around)
+            entered = replace(entered, client_authority=pulls.authority)
+        served = Entrance("entrance", entered, opts)
+    if settings.edge:
+        edge = CloudflareEdge("edge", arguments.of_edge(settings.edge, settings, ground, [served]), around)
+        pulumi.export("edge", {"plan": edge.plan, "notes": edge.notes, "leftBehind": edge.left_behind})
     pulumi.export("hosts", reached.hosts)
 
 pulumi.export("namespaces", ground.namespaces)

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import programs
+from bench.backup import backup
+from bench.database import database
 from bench.entrance import entrance
 from bench.measure import Peak, exponent, say, seconds, side_by_side
+from bench.policies import policies
 from bench.pool import pool
 from simulator.engine import release
 from simulator.engine.install import engine
@@ -28,11 +31,17 @@ ROUNDS = 3
 def main() -> None:
     """Runs the measurements and prints them."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=[*MEASUREMENTS], action="append", help="leave the others out")
-    chosen = parser.parse_args().only or [*MEASUREMENTS]
+    parser.add_argument(
+        "group",
+        type=_group,
+        nargs="*",
+        help=f"what to measure, of {', '.join(MEASUREMENTS)}; all unless told",
+    )
+    chosen = parser.parse_args().group or [*MEASUREMENTS]
     result: dict[str, Any] = {
         "machine": {
             "cores": os.cpu_count(),
+            "load_average": os.getloadavg()[0],
             "system": platform.platform(),
             "python": platform.python_version(),
         },
@@ -47,6 +56,12 @@ def main() -> None:
         except KeyboardInterrupt:
             result["interrupted"] = True
     print(json.dumps(result, indent=2))
+
+
+def _group(name: str) -> str:
+    if name not in MEASUREMENTS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(MEASUREMENTS)}")
+    return name
 
 
 def first_preview(folder: Path, _: Session) -> dict[str, float]:
@@ -123,29 +138,6 @@ def growth(folder: Path, session: Session) -> dict[str, Any]:
     return {"seconds": points, "two_resources_s": empty, "exponent": exponent(beyond), "peak_mib": peaks}
 
 
-def policies(folder: Path, session: Session) -> dict[str, float]:
-    """The policy pack: its cost per resource, and its share of a preview."""
-    program = programs.ours(folder / "ours", programs.with_workloads(100))
-    events = folder / "events.jsonl"
-    taken = side_by_side(
-        {
-            "without": _preview(session, program),
-            "with": _preview(session, program, "--policy-pack", str(ROOT / "policies")),
-        },
-        rounds=ROUNDS,
-    )
-    _preview(session, program, "--event-log", str(events))()
-    resources = sum('"resourcePreEvent"' in line for line in events.read_text().splitlines())
-    cost = taken["with"] - taken["without"]
-    return {
-        "resources": resources,
-        "without_s": taken["without"],
-        "with_s": taken["with"],
-        "ms_per_resource": 1000 * cost / resources,
-        "share_of_preview": cost / taken["with"],
-    }
-
-
 def _preview(session: Session, program: Path, *options: str) -> Callable[[], object]:
     settings = session.folder / f"settings-{uuid.uuid4().hex}.yaml"
     with_placeholders(program / f"Pulumi.{programs.STACK}.yaml", settings)
@@ -171,6 +163,8 @@ MEASUREMENTS: dict[str, Callable[[Path, Session], dict[str, Any]]] = {
     "policies": policies,
     "entrance": entrance,
     "pool": pool,
+    "database": database,
+    "backup": backup,
     "first_preview": first_preview,
 }
 

@@ -2,96 +2,39 @@
 
 import re
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 from bench.measure import say
-from simulator.images.container import Bind, Container, run_in
+from bench.pgbench import CLIENTS, ROUNDS, Pgbench, Way, compared, in_turns, postmaster
+from simulator.images.container import Container
 from simulator.session import Session
 from tests.artifact import pool_world
-from tests.artifact.plain_postgres import PROGRAMS, Postgres
-from tests.artifact.pod import eventually, system
+from tests.artifact.plain_postgres import Postgres, literal
+from tests.artifact.pod import eventually
 from tests.artifact.pool_world import PASSWORDS, PoolPod
 from tests.artifact.postgres_client import Client, Refused
+from tests.recorder import ROOT
 
-CLIENTS, CROWD, MOST_CONNECTIONS = 200, 1000, 300
-SECONDS = 6
-ROUNDS = 3
-REQUESTS_PER_MINUTE = 5000
+PODS = 2
+CROWD, MOST_CONNECTIONS = 1000, 300
 LOGIN = "app_1"
-ROWS = 500_000
+"""Its password is hashed as often as the product's own, when it is generated."""
+DEFAULT_LOGIN = "readonly_0"
+"""Its password is hashed as often as PostgreSQL's default says."""
+OPEN_LOGIN = "app_0"
+"""It needs no password, in one measurement."""
 
+PRODUCTION = ROOT / "Pulumi.production.yaml"
 
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How pgbench gets to the database.
-
-    Attributes:
-        port: whom it asks.
-        tls: whether both sides are encrypted.
-    """
-
-    port: int
-    tls: bool
-
-
-class Bench:
-    """One database and what measures it.
-
-    Args:
-        folder: for files.
-        server: the database.
-    """
-
-    def __init__(self, folder: Path, server: Postgres) -> None:
-        self.folder, self.server = folder / "pgbench", server
-        self.folder.mkdir()
-        self.folder.chmod(0o777)
-        (self.folder / "read.sql").write_text(
-            f"\\set key random(1, {ROWS})\nSELECT balance FROM accounts WHERE key = :key;\n"
-        )
-
-    def run(self, way: Way, *options: str) -> str:
-        """Run pgbench, reading one row by its key in each transaction; give what it printed."""
-        output = self.folder / "output"
-        output.unlink(missing_ok=True)
-        env = {
-            "PGPASSWORD": PASSWORDS[LOGIN],
-            "PGSSLMODE": "verify-full" if way.tls else "disable",
-            "PGSSLROOTCERT": "/run/secrets/tls/ca.crt",
-        }
-        binds = [
-            Bind(source=self.server.authority / "ca.crt", target="/run/secrets/tls/ca.crt"),
-            Bind(source=self.folder, target="/work", writable=True),
-        ]
-        command = [f"{PROGRAMS}/pgbench", "-n", "-f", "/work/read.sql", "-j", "2", *options]
-        command += ["-h", "localhost", "-p", str(way.port), "-U", LOGIN, "fixia"]
-        with run_in(system("postgres"), command, binds=binds, env=env, output=output) as running:
-            code = running.wait(60)
-        said = output.read_text()
-        if code:
-            raise SystemExit(f"pgbench failed, so nothing was measured\n{said}")
-        return said
-
-    def rate(self, way: Way, *options: str) -> float:
-        """Transactions a second."""
-        said = self.run(way, "-c", str(CLIENTS), "-T", str(SECONDS), *options)
-        (rate,) = re.findall(r"tps = ([0-9.]+)", said)
-        return float(rate)
-
-    def p95_ms(self, way: Way) -> float:
-        """Milliseconds, at so many requests a minute from 20 clients."""
-        for old in self.folder.glob("log*"):
-            old.unlink()
-        rate = ("-R", str(REQUESTS_PER_MINUTE / 60), "-c", "20", "-T", "10")
-        self.run(way, *rate, "--log", "--log-prefix=/work/log")
-        lines = [line for log in self.folder.glob("log*") for line in log.read_text().splitlines()]
-        return statistics.quantiles([int(line.split()[2]) / 1000 for line in lines], n=100)[94]
+CONNECTING = ("-C", "-j", "20")
+"""A thread of pgbench connects for one client at a time: so many log in at once."""
+STAYING = ("-j", "2")
 
 
 def pool(folder: Path, _: Session) -> dict[str, Any]:
@@ -101,11 +44,14 @@ def pool(folder: Path, _: Session) -> dict[str, Any]:
         folder: for files; made.
 
     Returns:
-        `connect_per_transaction` and `persistent`: transactions a second of 200 clients that read one row
-        each, with and without TLS on all sides, and pooled to direct. `crowd`: how many of a thousand clients
-        are refused. `backends`: how many processes PostgreSQL has for 200 clients, and their memory, what
-        they share divided. `calm`: the 95th percentile under 5,000 requests a minute. `roll`: what failed
-        while one pod took over from another.
+        Transactions a second of 200 clients that read one row each, with TLS on all sides and without, the
+        ratio beside its goal, and the processor time of each transaction. `connect_per_transaction`: with the
+        product's login; `at_4096_iterations`: with a password hashed as PostgreSQL does by default;
+        `without_passwords`: nobody is asked for one, which is what is left of a connection;
+        `persistent`: connected once.
+        `crowd`: how many of a thousand clients one pod refuses. `backends`: how many processes PostgreSQL has
+        for 200 clients, and their memory, what they share divided. `calm`: the 95th percentile under 5,000
+        requests a minute. `roll`: what failed while one pod took over from another.
     """
     folder.mkdir(parents=True)
     folder.chmod(0o755)
@@ -114,69 +60,92 @@ def pool(folder: Path, _: Session) -> dict[str, Any]:
     with server.serving():
         pool_world.prepare(server)
         server.sql(f"ALTER SYSTEM SET max_connections = {MOST_CONNECTIONS}")
-    with (server.data / "pg_hba.conf").open("a") as file:
-        file.write("host all all all scram-sha-256\n")
+    rules = server.data / "pg_hba.conf"
+    # The first line that matches counts. Passwords are asked for without TLS too, and of one login never.
+    more = f"hostnossl all {OPEN_LOGIN} all trust\nhost all all all scram-sha-256\n"
+    rules.write_text(rules.read_text() + more)
     with server.serving(), ExitStack() as stack:
-        _fill(server)
-        bench = Bench(folder, server)
-        pod, plain = PoolPod(folder / "pod", server), PoolPod(folder / "plain", server)
-        _unencrypted(plain)
-        stack.enter_context(pod.serving())
-        ways = {
-            "pooled": Way(port=pod.port, tls=True),
-            "direct": Way(port=server.port, tls=True),
-            "pooled_without_tls": Way(port=plain.port, tls=False),
-            "direct_without_tls": Way(port=server.port, tls=False),
+        bench = Pgbench(folder / "pgbench", server)
+        bench.fill()
+        _hash_as_the_product(server, LOGIN)
+        pods = [PoolPod(folder / f"pod-{number}", server) for number in range(PODS)]
+        encrypted = {
+            "pooled": _through(pods, [stack.enter_context(pod.serving()) for pod in pods], tls=True),
+            "direct": Way(ports=[server.port], tls=True),
         }
-        measured: dict[str, Any] = {}
-        with _plain(plain):
-            for name, options in {"connect_per_transaction": ["-C"], "persistent": []}.items():
-                rates = {}
-                for way, how in ways.items():
-                    rates[way] = bench.rate(how, *options)
-                    say(f"{name}, {way}: {rates[way]:.0f} transactions a second")
-                measured[name] = {
-                    **rates,
-                    "ratio": rates["pooled"] / rates["direct"],
-                    "ratio_without_tls": rates["pooled_without_tls"] / rates["direct_without_tls"],
-                }
-        measured["calm"] = _calm(bench, {way: ways[way] for way in ("pooled", "direct")})
-        ports = {"pooled": pod.port, "direct": server.port}
+        with ExitStack() as plainly:
+            plain = [PoolPod(folder / f"plain-{number}", server) for number in range(PODS)]
+            for pod in plain:
+                _unencrypted(pod)
+            unencrypted = {
+                "pooled": _through(plain, [plainly.enter_context(_plain(pod)) for pod in plain], tls=False),
+                "direct": Way(ports=[server.port], tls=False),
+            }
+            measured = _rates(bench, encrypted, unencrypted)
+        measured["calm"] = _calm(bench, encrypted)
+        ports = {"pooled": pods[0].port, "direct": server.port}
         measured["backends"] = {way: _backends(server, port) for way, port in ports.items()}
         measured["crowd"] = {f"{way}_refused": _refused(server, port) for way, port in ports.items()}
         measured["roll"] = _roll(folder, server)
     return {
         **measured,
         "clients": CLIENTS,
-        "pool": f"{pod.connections.transactions} connections, one pod",
-        "generator": "pgbench, one row by its key in each transaction",
+        "pool": f"{PODS} pods, {pods[0].connections.transactions} connections each",
+        "generator": "pgbench, one row by its key in each transaction, on the processors of what it asks",
     }
 
 
-def _calm(bench: Bench, ways: Mapping[str, Way]) -> dict[str, float]:
+def _through(pods: Sequence[PoolPod], running: Sequence[Container], *, tls: bool) -> Way:
+    processes = [pod.process(each) for pod, each in zip(pods, running, strict=True)]
+    return Way(ports=[pod.port for pod in pods], tls=tls, pools=processes)
+
+
+def _hash_as_the_product(server: Postgres, login: str) -> None:
+    """Hash a login's password as often as production does with those that are generated."""
+    production = yaml.safe_load(PRODUCTION.read_text(encoding="utf-8"))["config"]
+    iterations = production["fixia:database"]["scramIterations"]
+    server.sql(
+        f"SET scram_iterations = {iterations}; ALTER ROLE {login} PASSWORD {literal(PASSWORDS[login])}"
+    )
+
+
+def _rates(bench: Pgbench, encrypted: Mapping[str, Way], unencrypted: Mapping[str, Way]) -> dict[str, Any]:
+    kinds: dict[str, tuple[str, tuple[str, ...], dict[str, float]]] = {
+        "connect_per_transaction": (LOGIN, CONNECTING, {"tls": 3, "without_tls": 10}),
+        "connect_per_transaction_at_4096_iterations": (
+            DEFAULT_LOGIN,
+            CONNECTING,
+            {"tls": 3, "without_tls": 10},
+        ),
+        "connect_per_transaction_without_passwords": (OPEN_LOGIN, CONNECTING, {"without_tls": 10}),
+        "persistent": (LOGIN, STAYING, {"tls": 0.9, "without_tls": 0.9}),
+    }
+    measured: dict[str, Any] = {}
+    for name, (login, options, goals) in kinds.items():
+        measured[name] = {}
+        for sockets, goal in goals.items():
+            ways = encrypted if sockets == "tls" else unencrypted
+            rates = in_turns(bench, f"{name}, {sockets}", ways, login, *options)
+            measured[name][sockets] = compared(rates["pooled"], rates["direct"], goal=goal)
+    return measured
+
+
+def _calm(bench: Pgbench, ways: Mapping[str, Way]) -> dict[str, float]:
     """The median of some rounds in turns: one busy second of the machine must not decide it."""
     rounds: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(ROUNDS):
         for way, how in ways.items():
-            rounds[way].append(bench.p95_ms(how))
+            rounds[way].append(bench.p95_ms(how, LOGIN))
             say(f"calm, {way}, turn {turn + 1} of {ROUNDS}: 95 % within {rounds[way][-1]:.1f} ms")
     return {f"{way}_p95_ms": statistics.median(taken) for way, taken in rounds.items()}
-
-
-def _fill(server: Postgres) -> None:
-    server.sql(
-        "CREATE TABLE accounts (key int PRIMARY KEY, balance int, filler char(84))",
-        f"INSERT INTO accounts SELECT n, 0, '' FROM generate_series(1, {ROWS}) n",  # noqa: S608
-        "ANALYZE accounts",
-        "GRANT SELECT ON accounts TO app",
-    )
 
 
 def _unencrypted(pod: PoolPod) -> None:
     text = (pod.volumes["config"] / "pgbouncer.ini").read_text()
     pod.configure(re.sub(r"(client|server)_tls_sslmode = .*", r"\1_tls_sslmode = disable", text))
     rules = pod.volumes["config"] / "hba.conf"
-    rules.write_text(rules.read_text().replace("hostssl", "host"))
+    lines = rules.read_text().replace("hostssl", "host").splitlines()
+    rules.write_text("\n".join([f"host fixia {OPEN_LOGIN} all trust", *lines]) + "\n")
 
 
 @contextmanager
@@ -197,19 +166,10 @@ def _backends(server: Postgres, port: int) -> dict[str, float]:
         clients = [stack.enter_context(_connect(server, port)) for _ in range(CLIENTS)]
         for client in clients:
             client("SELECT balance FROM accounts WHERE key = 7")
-        held = [process.memory_full_info().pss for process in _processes(server) if _serves(process)]
+        held = [
+            process.memory_full_info().pss for process in postmaster(server).children() if _serves(process)
+        ]
     return {"processes": len(held), "mib": sum(held) / 2**20}
-
-
-def _processes(server: Postgres) -> list[psutil.Process]:
-    """What the server has started."""
-    (postmaster,) = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if (process.info["cmdline"] or [])[:1] == [f"{PROGRAMS}/postgres"]
-        and str(server.port) in process.info["cmdline"]
-    ]
-    return postmaster.children()
 
 
 def _serves(process: psutil.Process) -> bool:

@@ -6,11 +6,14 @@ may construct one.
 
 from pulumi_policy import EnforcementLevel, PolicyPack
 
-from baseline.adapter import as_pulumi_policy
+from baseline.adapter import as_pulumi_policies
+from baseline.decoding import remember
+from baseline.exemptions import Ledger
 from baseline.pack import PACK_NAME, POLICIES
 
+remember()
 PolicyPack(
     name=PACK_NAME,
-    policies=[as_pulumi_policy(policy) for policy in POLICIES],
+    policies=as_pulumi_policies(POLICIES, Ledger()),
     enforcement_level=EnforcementLevel.MANDATORY,
 )

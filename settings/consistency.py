@@ -2,21 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from components.application.release import RUNNER as RELEASE_RUNNER
+from components.backup.schedule import MONITOR_CONTAINERS
+from components.backup.tasks import TASKS as BACKUP_TASKS
 from components.data.cache import SIDECARS as CACHE_SIDECARS
 from components.data.maintenance import JOBS
 from components.data.maintenance import PSQL as MAINTENANCE_JOB
 from components.data.pgbouncer import SIDECARS as POOL_SIDECARS
 from components.data.pgbouncer_config import pods_at_once, server_connections
+from components.data.postgres_backup import BACKUP_SERVER
 from components.data.postgres_pod import SIDECARS as DATABASE_SIDECARS
+from settings import consistency_backup, postgres
+from settings.consistency_edge import disagreements_of_edge
+from settings.data import CLOUDNATIVE_PG
+from settings.disagreement import Disagreement
 from settings.model import Settings
 from settings.types import quantity
 
 RESERVED: Final = (
-    *("authority", "cache", "certificate", "cluster", "credentials", "database", "entrance"),
-    *("internet", "maintenance", "pool", "priorities", "release", "routes"),
+    *("authority", "backups", "cache", "certificate", "cluster", "credentials", "database", "edge"),
+    *("entrance", "internet", "maintenance", "origin-pulls", "pool", "priorities", "release", "routes"),
 )
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 
@@ -40,16 +47,8 @@ class Requests(Protocol):
     def memory(self) -> str: ...  # noqa: D102
 
 
-class Disagreement(NamedTuple):
-    """Where, what was found, what would be valid."""
-
-    path: str
-    found: str
-    valid: str
-
-
 def disagreements(settings: Settings) -> list[Disagreement]:
-    """Every disagreement between sections that are each valid."""
+    """Every disagreement between sections that are each valid, though a name may be one of nothing."""
     return [
         *_beyond_quota(settings),
         *_reserved_names(settings),
@@ -59,6 +58,9 @@ def disagreements(settings: Settings) -> list[Disagreement]:
         *_calls_of_what_is_never_called(settings),
         *_too_small_volumes(settings),
         *_too_few_connections(settings),
+        *disagreements_of_edge(settings),
+        *postgres.refused(settings),
+        *consistency_backup.refused(settings),
     ]
 
 
@@ -103,18 +105,48 @@ def _largest(settings: Settings, namespace: str) -> list[tuple[Sequence[Requests
     ]
     if entrance and entrance.namespace == namespace:
         pods.append(([entrance.resources], entrance.autoscaling.max + 1))
+    operated = database is not None and database.engine == CLOUDNATIVE_PG
+    # The operator's instances back themselves up.
+    backup = None if operated else settings.backup
     if database and database.namespace == namespace:
         pods += [
-            ([database.resources, *DATABASE_SIDECARS], 1 + database.standbys),
-            ([database.pool.resources, *POOL_SIDECARS], pods_at_once(database.pool.replicas)),
+            # The operator has no sidecars, and makes each instance by a job that asks for as much.
+            (
+                [
+                    database.resources,
+                    *(() if operated else DATABASE_SIDECARS),
+                    *([BACKUP_SERVER] if backup else []),
+                ],
+                1 + database.standbys + operated,
+            ),
+            (
+                [database.pool.resources, *(() if operated else POOL_SIDECARS)],
+                pods_at_once(database.pool.replicas),
+            ),
             ([MAINTENANCE_JOB], len(JOBS)),
         ]
+        if backup:
+            # The monitor while it is replaced.
+            pods += [*_backup_jobs(apart=False), (MONITOR_CONTAINERS, 2)]
+    if backup and backup.restore_namespace == namespace:
+        pods += _backup_jobs(apart=True)
     if cache and cache.namespace == namespace:
         pods.append(([cache.resources, *CACHE_SIDECARS], 1))
-    if release and settings.workloads[release.workload].namespace == namespace:
+    released = settings.workloads.get(release.workload) if release else None
+    if released and released.namespace == namespace:
         # Its steps run one after the other; the larger one is the new version with who tries it.
-        pods.append(([settings.workloads[release.workload].resources, RELEASE_RUNNER], 1))
+        pods.append(([released.resources, RELEASE_RUNNER], 1))
     return pods
+
+
+def _backup_jobs(*, apart: bool) -> list[tuple[Sequence[Requests], int]]:
+    """All that the clock starts, at once, and one that somebody starts."""
+    tasks = [task for task in BACKUP_TASKS.values() if task.apart == apart]
+    by_hand = [task.resources for task in tasks if task.suspended]
+    return [
+        *(([task.resources], 1) for task in tasks if not task.suspended),
+        ([max(by_hand, key=lambda each: quantity(each.memory))], 1),
+    ]
 
 
 def _reserved_names(settings: Settings) -> Iterator[Disagreement]:

@@ -7,6 +7,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Final
 
 import pulumi
@@ -29,6 +30,7 @@ _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterab
     ),
     ("release", "workload"): lambda data: _names(data, "workloads"),
     ("database", "namespace"): lambda data: _names(data, "platform", "namespaces"),
+    ("backup", "restoreNamespace"): lambda data: _names(data, "platform", "namespaces"),
     ("cache", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "foreignRoutes", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
@@ -100,7 +102,7 @@ def parse(
         settings = Settings.model_validate_json(json.dumps(data))
     except ValidationError as error:
         faults += [_told(detail, encrypted) for detail in error.errors()]
-    if settings is not None and not faults:
+    if settings is not None:
         faults += [SettingFault(path, found, valid) for path, found, valid in disagreements(settings)]
     if settings is None or faults:
         raise SettingsError(
@@ -231,12 +233,18 @@ def _section_at(location: Sequence[str | int]) -> type[Section] | None:
             else None
         )
         if field is not None:
-            section = field.annotation
+            section = _needed(field.annotation)
         elif getattr(section, "__args__", None):
-            section = section.__args__[-1]  # the values of a dict, the items of a list
+            section = _needed(section.__args__[-1])  # the values of a dict, the items of a list
         else:
             return None
     return section if _is_section(section) else None
+
+
+def _needed(annotation: Any) -> Any:
+    """The type of what may be left out, when it is not."""
+    some = [each for each in getattr(annotation, "__args__", ()) if each is not type(None)]
+    return some[0] if isinstance(annotation, UnionType) and len(some) == 1 else annotation
 
 
 def _is_section(candidate: Any) -> bool:

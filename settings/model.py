@@ -9,7 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from settings.backup import Backup
 from settings.data import Cache, Database
+from settings.edge import Edge
 from settings.entrance import Entrance
 from settings.platform import Cluster, Platform, Secret, Stack
 from settings.section import Section
@@ -26,8 +28,10 @@ class Settings(Section):
     workloads: Annotated[dict[Name, Workload], AfterValidator(without_cycle)] = Field(min_length=1)
     release: Release | None = Field(default=None, description="Left out: new versions roll out untried.")
     database: Database | None = Field(default=None, description="Left out: the stack has no database.")
+    backup: Backup | None = Field(default=None, description="Left out: the database is not backed up.")
     cache: Cache | None = Field(default=None, description="Left out: the stack has no cache and no queue.")
     entrance: Entrance | None = Field(default=None, description="Left out: nothing is reached from outside.")
+    edge: Edge | None = Field(default=None, description="Left out: nothing of ours is at Cloudflare.")
     secrets: dict[Name, Secret] = Field(default_factory=dict)
 
     def workloads_in_order(self) -> list[str]:

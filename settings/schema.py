@@ -85,14 +85,28 @@ def _rows(
         items = inner.get("additionalProperties") or next(
             iter(inner.get("patternProperties", {}).values()), None
         )
+        optional = _optional_section(inner, definitions)
         if inner.get("properties"):
             yield from _rows(inner, definitions, f"{path}.")
+        elif optional:
+            yield path, "section", "none", _meaning(inner)
+            yield from _rows(optional, definitions, f"{path}.")
         elif isinstance(items, Mapping) and "properties" in _resolved(items, definitions):
             yield from _rows(_resolved(items, definitions), definitions, f"{path}.*.")
         else:
             default = "required" if key in required else _default(inner)
-            meaning = inner.get("description", "").replace("\n", " ").replace("|", "\\|")
-            yield path, _kind(inner), default, meaning
+            yield path, _kind(inner), default, _meaning(inner)
+
+
+def _optional_section(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The section that may be left out; None if the node is something else."""
+    options = [_resolved(option, definitions) for option in node.get("anyOf", ())]
+    sections = [option for option in options if "properties" in option]
+    return sections[0] if len(sections) == 1 else None
+
+
+def _meaning(node: Mapping[str, Any]) -> str:
+    return str(node.get("description", "")).replace("\n", " ").replace("|", "\\|")
 
 
 def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:

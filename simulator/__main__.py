@@ -51,7 +51,14 @@ def _parser() -> argparse.ArgumentParser:
         "provider would send them, without secret values. Needs no account and contacts nothing.",
     )
     render.set_defaults(run=_render)
-    for command in (preview, render):
+    policy = commands.add_parser(
+        "policy",
+        help="run the policy pack alone on a stack",
+        description="Preview a stack with the real engine over simulated providers, and print what the "
+        "policy pack found. Ends with 1 if a mandatory policy is broken. Needs no account, contacts nothing.",
+    )
+    policy.set_defaults(run=_policy)
+    for command in (preview, render, policy):
         command.add_argument("--stack", required=True, help="the stack, as in Pulumi.<stack>.yaml")
         command.add_argument(
             "--program", type=Path, default=Path.cwd(), metavar="FOLDER", help="default: the current folder"
@@ -67,6 +74,10 @@ def _preview(options: argparse.Namespace) -> int:
         extra=[*(["--diff"] if options.diff else []), *options.extra],
     )
     return preview.run(engine)
+
+
+def _policy(options: argparse.Namespace) -> int:
+    return Preview(program=options.program.resolve(), stack=options.stack).policies(engine)
 
 
 def _render(options: argparse.Namespace) -> int:

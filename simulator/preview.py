@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final
 from simulator.comment import to_markdown
 from simulator.faults import USAGE, Fault
 from simulator.processes import uninterrupted
-from simulator.report import Report, build, read_events, to_json
+from simulator.report import Report, build, name_of, read_events, to_json
 from simulator.session import PROVIDERS, Session
 from simulator.stack_file import stacks, unknown_stack, with_placeholders
 
@@ -79,6 +80,54 @@ class Preview:
         self._write(report)
         return done.returncode
 
+    def policies(self, find_engine: Callable[[], Path]) -> int:
+        """Run the program's policy pack on the stack, and print what it found and nothing else.
+
+        Args:
+            find_engine: returns the `pulumi` program. Called when the stack is known to exist.
+
+        Returns:
+            0 if no mandatory policy is broken, 1 if one is.
+
+        Raises:
+            Fault: the stack doesn't exist, the program has no pack, or the preview fails for another reason.
+        """
+        if self.stack not in stacks(self.program):
+            raise unknown_stack(self._stack_file(self.program))
+        if not self._policies():
+            raise Fault(
+                where=str(self.program / "policies"),
+                found="no policy pack",
+                valid="a folder with a PulumiPolicy.yaml",
+                do="run this in the folder of a program that has one",
+                exit_code=USAGE,
+            )
+        with Session(find_engine()) as session:
+            session.init(self.stack, self.program)
+            log = session.folder / "events.jsonl"
+            done = session.pulumi(
+                *("preview", "--stack", self.stack),
+                *("--config-file", str(self._settings(session, self.program))),
+                *self._policies(),
+                *("--event-log", str(log)),
+                program=self.program,
+                capture=True,
+                env={"PULUMI_DEBUG_COMMANDS": "true"},
+            )
+            lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        report = build(self.stack, read_events(lines), succeeded=done.returncode == 0)
+        mandatory = [one for one in report.violations if one.level == "mandatory"]
+        if done.returncode and not mandatory:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-_TAIL:])
+            raise Fault(
+                where=f"stack {self.stack!r}",
+                found=f"its preview fails, so that no policy can be judged:\n{tail}",
+                valid="a program whose preview succeeds",
+                do=f"make preview STACK={self.stack}",
+            )
+        print(_findings(report), end="")
+        return 1 if mandatory else 0
+
     def _stack_file(self, program: Path) -> Path:
         return program / f"Pulumi.{self.stack}.yaml"
 
@@ -132,6 +181,23 @@ class Preview:
         _write_whole(markdown, to_markdown(report))
         _write_whole(data, to_json(report))
         _say(f"report: {_relative(markdown)}, {_relative(data)}")
+
+
+def _findings(report: Report) -> str:
+    """Write what the pack found: what stops an update comes last, where a terminal shows it."""
+    text = ""
+    for one in sorted(report.violations, key=lambda one: one.level == "mandatory"):
+        resource = f"  ({name_of(one.resource)})" if one.resource else ""
+        text += f"[{one.level}]  {one.policy}{resource}\n"
+        text += "".join(f"    {line}\n" for line in one.message.splitlines())
+    levels = Counter(one.level for one in report.violations)
+    said = (
+        ", ".join(f"{count} {level}" for level, count in sorted(levels.items(), reverse=True))
+        or "nothing found"
+    )
+    return (
+        f"{text}{report.stack}: {sum(report.counts.values())} resources, {report.policies} policies: {said}\n"
+    )
 
 
 def _commit(program: Path, revision: str) -> str:

@@ -92,6 +92,11 @@ class _Echo(mocks.Mocks):
             outputs["metadata"] = metadata
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = "r" * int(args.inputs["length"])
+        if args.typ == "aws:kms/key:Key":
+            region = args.inputs.get("region", "region")
+            outputs |= {"arn": f"arn:aws:kms:{region}:210987654321:key/{args.name}", "keyId": args.name}
+        if args.typ == "aws:iam/role:Role":
+            outputs |= {"arn": f"arn:aws:iam::210987654321:role/{args.name}"}
         return f"{args.name}-id", outputs
 
 

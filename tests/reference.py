@@ -1,6 +1,6 @@
-"""The reference documents that need the recorded program: `python -m tests.reference` writes them.
+"""The reference documents that need the recorded program or a table of the tests.
 
-Stands beside the recorder, because nothing outside tests/ may need it.
+`python -m tests.reference` writes them. Stands beside the recorder, because nothing outside tests/ may need it.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from settings.schema import REFERENCE
 from simulator.reachability.matrix import Cluster
 from simulator.reachability.page import page
 from tests.recorder import STACKS, Recording, record_stack
+from tests.unit import edge_page
 
 
 def kubernetes_objects(recording: Recording) -> list[dict[str, Any]]:
@@ -23,9 +24,12 @@ def kubernetes_objects(recording: Recording) -> list[dict[str, Any]]:
 
 
 def generated(recordings: Mapping[str, Recording]) -> dict[Path, str]:
-    """Every generated file that needs recordings, with what should stand in it."""
+    """Every generated file that needs recordings or a table of the tests, with what should stand in it."""
     clusters = {stack: Cluster.read(kubernetes_objects(recordings[stack])) for stack in recordings}
-    return {REFERENCE / "reachability.md": page(clusters)}
+    return {
+        REFERENCE / "edge-requests.md": edge_page.page(),
+        REFERENCE / "reachability.md": page(clusters),
+    }
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ DAY: Final = 86400
 
 _STANDBY: Final = ".*-standby-[0-9]+"
 _CLAIMS: Final = ".*(database|cache)-.*"
-_CONTAINERS: Final = "postgresql|pgbouncer|valkey"
+_CONTAINERS: Final = "postgresql|postgres|pgbouncer|valkey"
+"""Our own PostgreSQL's, the operator's, and the others'."""
 _JOBS: Final = "maintenance-.*"
 
 _RUNBOOKS: Final = "docs/runbooks"

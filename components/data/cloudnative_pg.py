@@ -1,8 +1,9 @@
 """The database by an operator: CloudNativePG's Cluster and Pooler in the place of our own database and pool.
 
 For those who outgrow one primary: the operator replaces a lost one by itself, within a minute. Nothing here
-has been run with the operator; a test holds it against the definitions of its release 1.28. So try it on a
+has been run with the operator; tests hold it against the definitions of its release 1.28. So try it on a
 cluster of its own first. Data do not move by themselves: dump and restore, or `bootstrap.pg_basebackup`.
+docs/decisions/0017-cloudnative-pg.md says what is not there.
 """
 
 from collections.abc import Mapping
@@ -12,21 +13,16 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap, Secret
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
-from pulumi_kubernetes.networking.v1 import (
-    NetworkPolicy,
-    NetworkPolicyIngressRuleArgs,
-    NetworkPolicyPeerArgs,
-    NetworkPolicyPortArgs,
-    NetworkPolicySpecArgs,
-)
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
+from components.backup.repository import Repository, addresses
+from components.backup.restore import Restore
 from components.base import Component, Identity
+from components.data import cloudnative_pg_backup, cloudnative_pg_network, pgbouncer_config, postgres_config
 from components.data import cloudnative_pg_config as config
-from components.data import pgbouncer_config, postgres_config
 from components.data.maintenance import ROLE as MAINTENANCE
-from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
+from components.network import Addresses, Endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.pods import Resources
@@ -36,8 +32,12 @@ PORT: Final = 5432
 """Of the database and of the pool; the operator's own choice."""
 METRICS_PORT: Final = 9187
 POOL_METRICS_PORT: Final = 9127
-STATUS_PORT: Final = 8000
-"""Where the operator asks an instance how it is."""
+
+WAIT: Final = "pulumi.com/waitFor"
+"""The annotation that says when a custom resource counts as made: a release waits for that.
+
+Source: https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ class CloudNativeDatabaseArgs:
         storage: each instance's volume, as a binary Kubernetes quantity; it can grow, never shrink.
         credentials: the password of each role: `postgres_config.GROUPS` and `maintenance`.
         authority: who signs the certificate of both.
+        pool_image: a PgBouncer image made for the operator, with a tag.
         pool_resources: what each pod of the pool may use.
         budget: connections to PostgreSQL, of all pods of the pool together.
         api_server: the cluster's API server, which every one of these pods asks who it is.
@@ -64,6 +65,8 @@ class CloudNativeDatabaseArgs:
         max_connections: how many may be connected at a time.
         storage_class: the volumes' storage class; the cluster's default unless told.
         priority_class: the name of the pods' priority class.
+        repository: where it is backed up to; no backups unless told.
+        restore: what a new Cluster is brought back to; one that is there is left alone.
         protect: refuses to delete the Cluster, and with it the volumes.
     """
 
@@ -74,6 +77,7 @@ class CloudNativeDatabaseArgs:
     storage: str
     credentials: Mapping[str, Credential]
     authority: Authority
+    pool_image: pulumi.Input[str]
     pool_resources: Resources
     budget: int
     api_server: Addresses
@@ -86,6 +90,8 @@ class CloudNativeDatabaseArgs:
     max_connections: int = 100
     storage_class: pulumi.Input[str] | None = None
     priority_class: pulumi.Input[str] | None = None
+    repository: Repository | None = None
+    restore: Restore | None = None
     protect: bool = True
 
 
@@ -97,11 +103,11 @@ class CloudNativeDatabase(Component):
     (`cnpg_...`), which the alerts on PostgreSQL and PgBouncer do not know. Superusers have no password.
 
     A certificate, password or parameter that changes is taken up without a restart, where PostgreSQL can.
-    Deleting the Cluster deletes its volumes. To restore: a new Cluster with `bootstrap.recovery`.
+    Deleting the Cluster deletes its volumes. To restore: delete it, and make it again with `restore`.
 
     Raises:
         ValueError: a password is missing; or as `postgres_config.postgresql_conf` and
-            `pgbouncer_config.server_connections`.
+            `pgbouncer_config.server_connections` and `cloudnative_pg_backup.told`.
     """
 
     TYPE = "fixia:data:CloudNativeDatabase"
@@ -141,9 +147,28 @@ class CloudNativeDatabase(Component):
         self.pool_metrics = replace(self._pool_pods, name=f"{args.pool}-metrics", port=POOL_METRICS_PORT)
 
         tls = args.authority.issue(self, name, args.namespace, self._names(name, args))
-        cluster = self._cluster(name, args, tls)
+        backup = cloudnative_pg_backup.told(
+            self,
+            name,
+            args.namespace,
+            database=self.database,
+            repository=args.repository,
+            restore=args.restore,
+        )
+        cluster = self._cluster(name, args, tls, backup)
+        if args.repository:
+            cloudnative_pg_backup.schedule(self, name, args.namespace, cluster)
         self._pooler(name, args, cluster)
-        self._policies(name, args)
+        cloudnative_pg_network.connect(
+            self,
+            args.identity,
+            instances=self._pods,
+            pool=self._pool_pods,
+            api_server=args.api_server,
+            operator_namespace=args.operator_namespace,
+            archive=addresses(args.repository) if args.repository else None,
+            recovers=args.restore is not None,
+        )
         self.finish()
 
     def called_as(self, role: str) -> Endpoint:
@@ -193,7 +218,9 @@ class CloudNativeDatabase(Component):
         inside = [pulumi.Output.concat(service, ".", args.namespace) for service in services]
         return [*services, *inside, *(pulumi.Output.concat(each, ".svc") for each in inside)]
 
-    def _cluster(self, name: str, args: CloudNativeDatabaseArgs, tls: str) -> CustomResource:
+    def _cluster(
+        self, name: str, args: CloudNativeDatabaseArgs, tls: str, backup: cloudnative_pg_backup.Told
+    ) -> CustomResource:
         sql = ConfigMap(
             f"{name}-sql",
             metadata=self.metadata(args.namespace),
@@ -207,7 +234,9 @@ class CloudNativeDatabase(Component):
             api_version=API,
             kind="Cluster",
             # Fixed: its Services and volumes are named after it.
-            metadata=self.metadata(args.namespace, name=name),
+            metadata=self.metadata(
+                args.namespace, name=name, annotations={WAIT: "condition=Ready", **backup.annotations}
+            ),
             spec={
                 "instances": args.instances,
                 "imageName": args.image,
@@ -222,14 +251,15 @@ class CloudNativeDatabase(Component):
                 ),
                 "resources": config.resources(args.resources),
                 "postgresql": {
-                    "parameters": self._parameters(args),
+                    "parameters": {**self._parameters(args), **backup.parameters},
                     # Before the operator's last line, which takes a password without TLS too.
                     "pg_hba": [
                         f"hostssl {self.database} all all scram-sha-256",
                         "host all all all reject",
                     ],
                 },
-                "bootstrap": {
+                "bootstrap": backup.bootstrap
+                or {
                     "initdb": {
                         "database": self.database,
                         "owner": "owner",
@@ -251,6 +281,7 @@ class CloudNativeDatabase(Component):
                     "topologyKey": "topology.kubernetes.io/zone",
                 },
                 **config.given(priorityClassName=args.priority_class),
+                **backup.spec,
             },
             opts=self.child(protect=args.protect),
         )
@@ -283,7 +314,9 @@ class CloudNativeDatabase(Component):
                     logins.append(self._login(name, args, login, value, in_roles=[group]))
         password = args.credentials[MAINTENANCE].current
         member_of = ["pg_maintain", "pg_stat_scan_tables"]
-        return [*groups, *logins, self._login(name, args, MAINTENANCE, password, in_roles=member_of)]
+        nightly = self._login(name, args, MAINTENANCE, password, in_roles=member_of)
+        # The operator takes away a limit that it is not told.
+        return [*groups, *logins, {**nightly, "connectionLimit": 5}]
 
     def _login(
         self,
@@ -311,7 +344,12 @@ class CloudNativeDatabase(Component):
         }
 
     def _pooler(self, name: str, args: CloudNativeDatabaseArgs, cluster: CustomResource) -> None:
-        container = {"name": "pgbouncer", "resources": config.resources(args.pool_resources)}
+        container = {
+            "name": "pgbouncer",
+            "image": args.pool_image,
+            "resources": config.resources(args.pool_resources),
+            "securityContext": config.SECURITY,
+        }
         spread = {
             "topologyKey": "topology.kubernetes.io/zone",
             "maxSkew": 1,
@@ -322,7 +360,11 @@ class CloudNativeDatabase(Component):
             f"{name}-pooler",
             api_version=API,
             kind="Pooler",
-            metadata=self.metadata(args.namespace, name=args.pool),
+            metadata=self.metadata(
+                args.namespace,
+                name=args.pool,
+                annotations={WAIT: f"jsonpath={{.status.instances}}={args.pool_replicas}"},
+            ),
             spec={
                 "cluster": {"name": name},
                 "type": "rw",
@@ -345,42 +387,4 @@ class CloudNativeDatabase(Component):
                 },
             },
             opts=self.child(depends_on=[cluster]),
-        )
-
-    def _policies(self, name: str, args: CloudNativeDatabaseArgs) -> None:
-        """Instances call each other, the pool and the operator call them, and all call the API server."""
-        status = replace(self._pods, name=f"{name}-status", port=STATUS_PORT)
-        calls: list[tuple[Endpoint, list[Endpoint | Addresses]]] = [
-            (self._pods, [self._pods, status, args.api_server]),
-            (self._pool_pods, [self._pods, args.api_server]),
-        ]
-        for caller, callees in calls:
-            Connections(
-                caller.name,
-                ConnectionsArgs(identity=args.identity, caller=caller, talks_to=callees),
-                opts=self.child(),
-            )
-        operator = NetworkPolicyPeerArgs(
-            namespace_selector=LabelSelectorArgs(
-                match_labels={"kubernetes.io/metadata.name": args.operator_namespace}
-            ),
-            pod_selector=LabelSelectorArgs(match_labels={"app.kubernetes.io/name": "cloudnative-pg"}),
-        )
-        # One of its own: `Connections` would bound all that the operator calls, for everybody.
-        NetworkPolicy(
-            f"{name}-operator",
-            metadata=self.metadata(args.namespace),
-            spec=NetworkPolicySpecArgs(
-                pod_selector=LabelSelectorArgs(match_labels=self._pods.pods),
-                policy_types=["Ingress"],
-                ingress=[
-                    NetworkPolicyIngressRuleArgs(
-                        from_=[operator],
-                        ports=[
-                            NetworkPolicyPortArgs(protocol="TCP", port=port) for port in (STATUS_PORT, PORT)
-                        ],
-                    )
-                ],
-            ),
-            opts=self.child(),
         )

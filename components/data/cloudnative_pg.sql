@@ -24,7 +24,10 @@ BEGIN
         EXECUTE format('ALTER ROLE %I SET lock_timeout = %L', 'app_' || epoch, '10s');
         EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = %L', 'app_' || epoch, '60s');
         EXECUTE format('ALTER ROLE %I SET statement_timeout = %L', 'readonly_' || epoch, '5min');
+        EXECUTE format('ALTER ROLE %I SET lock_timeout = %L', 'readonly_' || epoch, '10s');
+        EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = %L', 'readonly_' || epoch, '60s');
         EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = on', 'readonly_' || epoch);
+        EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = 0', 'owner_' || epoch);
     END LOOP;
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO app', current_database());

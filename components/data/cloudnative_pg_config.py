@@ -2,6 +2,7 @@
 
 import configparser
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,20 @@ POOLERS: Final = frozenset({
     "tcp_keepidle", "tcp_keepintvl", "tcp_user_timeout",
 })  # fmt: skip
 """What of our PgBouncer the operator takes. Source: its internal/webhook/v1/pooler_webhook.go."""
+
+
+SECURITY: Final[Mapping[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "privileged": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the operator sets of a container in any case; said, so that the preview shows it and policies see it.
+
+Source: `GetSecurityContext` in its pkg/specs/containers.go.
+"""
 
 
 def sql() -> dict[str, str]:

@@ -6,20 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import (
-    CronJob,
-    CronJobSpecArgs,
-    JobSpecArgs,
-    JobTemplateSpecArgs,
-    PodFailurePolicyArgs,
-    PodFailurePolicyOnPodConditionsPatternArgs,
-    PodFailurePolicyRuleArgs,
-)
+from pulumi_kubernetes.batch.v1 import CronJob
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSourceArgs,
     KeyToPathArgs,
-    PodTemplateSpecArgs,
     Secret,
     SecretVolumeSourceArgs,
     VolumeArgs,
@@ -28,11 +19,12 @@ from pulumi_kubernetes.core.v1 import (
 
 from components.application.configuration import TLS_FOLDER
 from components.base import Component, Identity
+from components.jobs import Job, cron_job
 from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.platform.service_account import service_account
-from components.pods import Container, Pod, Resources, hardened_pod
+from components.pods import Container, Pod, Resources
 
 SCRIPTS: Final = Path(__file__).parent / "scripts" / "maintenance"
 SCRIPTS_FOLDER: Final = "/etc/maintenance"
@@ -182,42 +174,16 @@ class Maintenance(Component):
         volumes: list[VolumeArgs],
     ) -> CronJob:
         night = args.nights[job]
-        return CronJob(
-            f"{name}-{job}",
-            # Fixed: people start it by hand, and alerts name it.
-            metadata=self.metadata(args.namespace, name=f"{name}-{job}"),
-            spec=CronJobSpecArgs(
-                schedule=night.schedule,
-                time_zone="Etc/UTC",
-                concurrency_policy="Forbid",
-                # When the control plane was away: still at night, or not at all.
-                starting_deadline_seconds=1800,
-                successful_jobs_history_limit=3,
-                failed_jobs_history_limit=3,
-                job_template=JobTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=JobSpecArgs(
-                        # For a database that restarts at that moment; what was done is not done again.
-                        backoff_limit=2,
-                        active_deadline_seconds=night.deadline,
-                        pod_failure_policy=_drains_do_not_count(),
-                        template=PodTemplateSpecArgs(
-                            metadata=self.metadata(),
-                            spec=hardened_pod(
-                                Pod(
-                                    containers=[_container(job, night, args)],
-                                    service_account=account,
-                                    volumes=volumes,
-                                    restart_policy="Never",
-                                    priority_class=args.priority_class,
-                                )
-                            ),
-                        ),
-                    ),
-                ),
-            ),
-            opts=self.child(),
+        pod = Pod(
+            containers=[_container(job, night, args)],
+            service_account=account,
+            volumes=volumes,
+            restart_policy="Never",
+            priority_class=args.priority_class,
         )
+        # What was done before a retry is not done again.
+        told = Job(schedule=night.schedule, deadline=night.deadline, pod=pod)
+        return cron_job(self, f"{name}-{job}", args.namespace, told)
 
 
 def _container(job: str, night: Night, args: MaintenanceArgs) -> Container:
@@ -249,15 +215,4 @@ def _container(job: str, night: Night, args: MaintenanceArgs) -> Container:
                 ("tls", TLS_FOLDER),
             )
         ],
-    )
-
-
-def _drains_do_not_count() -> PodFailurePolicyArgs:
-    """A node that is drained at night is nobody's failure: the pod is made anew.
-
-    Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
-    """
-    disrupted = PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
-    return PodFailurePolicyArgs(
-        rules=[PodFailurePolicyRuleArgs(action="Ignore", on_pod_conditions=[disrupted])]
     )

@@ -15,25 +15,24 @@ from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     PersistentVolumeClaim,
     PersistentVolumeClaimArgs,
-    PersistentVolumeClaimSpecArgs,
-    PersistentVolumeClaimVolumeSourceArgs,
     PodTemplateSpecArgs,
     Secret,
     Service,
     ServicePortArgs,
     ServiceSpecArgs,
     VolumeArgs,
-    VolumeResourceRequirementsArgs,
 )
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
+from components.backup.repository import Mounted, Repository
+from components.backup.repository_conf import SERVER_PORT
+from components.backup.restore import Restore, reach_files
 from components.base import Component, Identity
-from components.data import postgres_config, postgres_pod
+from components.data import postgres_backup, postgres_config, postgres_pod
 from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
-from components.platform.service_account import service_account
 from components.pods import Pod, Resources, hardened_pod
 
 GRACE_SECONDS: Final = 300
@@ -59,7 +58,11 @@ class DatabaseArgs:
         storage_class: the volumes' storage class; the cluster's default unless told.
         parameters: changes of PostgreSQL's parameters; see `postgres_config.ALLOWED`.
         max_connections: how many may be connected at a time.
-        archive_command: what takes each full WAL file away; there is no archive unless told.
+        repository: where its WAL is archived and its backups are kept; there are none unless told.
+        restore: what it is brought back to, once, from the repository: onto an empty volume or over what is
+            there. Standbys are made again after it. See images/postgres, restore.sh.
+        scram_iterations: how often a client hashes a generated password of the product's when it connects; 1
+            where its driver takes that: docs/decisions/0016-scram-iterations.md.
         standbys: how many standbys there are to read from.
         first_standby: the number of the first one; raised when a volume of theirs has become the primary's.
         claim: a claim that stands already, for the primary to use instead of its own: after a promotion the
@@ -81,7 +84,9 @@ class DatabaseArgs:
     storage_class: pulumi.Input[str] | None = None
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     max_connections: int = 100
-    archive_command: str | None = None
+    repository: Repository | None = None
+    restore: Restore | None = None
+    scram_iterations: int = 4096
     standbys: int = 0
     first_standby: int = 0
     claim: str | None = None
@@ -105,7 +110,8 @@ class Database(Component):
     The volume outlives the pod and the StatefulSet. Those of standbys are made again from the primary.
 
     Raises:
-        ValueError: a password is missing; or as `postgres_config.postgresql_conf`.
+        ValueError: a password is missing; a restore is told and no repository; or as
+            `postgres_config.postgresql_conf`.
     """
 
     TYPE = "fixia:data:Database"
@@ -125,6 +131,8 @@ class Database(Component):
         super().__init__(name, args.identity, opts)
         if missing := {*postgres_config.GROUPS, *postgres_config.SINGLE_ROLES} - args.credentials.keys():
             raise ValueError(f"the database needs a password for: {', '.join(sorted(missing))}")
+        if args.restore and not args.repository:
+            raise ValueError("a restore needs the repository that it comes from: database.repository")
         self._args = args
         self._standby = f"{name}-standby"
         self.database = postgres_config.database_name(args.identity.product)
@@ -138,10 +146,12 @@ class Database(Component):
         self.metrics = replace(self._pods, name=f"{name}-metrics", port=args.metrics_port)
         self.read_endpoint: Endpoint | None = None
         self.standby_metrics: Endpoint | None = None
+        self.backup_endpoint = replace(self._pods, name=f"{name}-backup", port=SERVER_PORT)
 
         config, secrets = self._config(name, args), self._secrets(name, args)
+        self._repository = self._archive(name, args)
         tls = args.authority.issue(self, name, args.namespace, self._names(name, args))
-        account = service_account(self, name, args.namespace).metadata.name
+        account = postgres_backup.account(self, name, args.namespace, args.repository)
         claim = self._claim(name, args).metadata.name
         self.claim = pulumi.Output.from_input(args.claim or claim)
 
@@ -157,7 +167,9 @@ class Database(Component):
                 priority_class=args.priority_class,
             )
 
-        self.stateful_set = self._primary(name, args, pod("primary", _claimed(self.claim))).metadata.name
+        self.stateful_set = self._primary(
+            name, args, pod("primary", postgres_pod.claimed(self.claim))
+        ).metadata.name
         self.service = self._service(name, "service", name, self._pods, args).metadata.name
         self._service(name, "headless-service", _headless(name), self._pods, args, headless=True)
         if args.standbys:
@@ -189,9 +201,8 @@ class Database(Component):
             encrypted=True,
         )
 
-    def _config(self, name: str, args: DatabaseArgs) -> pulumi.Output[str]:
-        """Immutable and named by the engine, so a change rolls the pods: most of it needs a restart."""
-        server = postgres_config.Server(
+    def _sizes(self, args: DatabaseArgs) -> postgres_config.Server:
+        return postgres_config.Server(
             memory=args.resources.memory_limit,
             cpu=args.resources.cpu,
             storage=args.storage,
@@ -199,8 +210,21 @@ class Database(Component):
             port=args.port,
             max_connections=args.max_connections,
             parameters=args.parameters,
-            archive_command=args.archive_command,
+            archive_command=postgres_backup.ARCHIVE_COMMAND if args.repository else None,
         )
+
+    def _archive(self, name: str, args: DatabaseArgs) -> Mounted | None:
+        if args.repository is None:
+            return None
+        for pods in (self._pods, *([self._standby_pods] if args.standbys else [])):
+            postgres_backup.allow(self, args.identity, args.repository, pods)
+        return postgres_backup.files(
+            self, name, args.namespace, args.repository, postgres_pod.LAYOUT, self._sizes(args)
+        )
+
+    def _config(self, name: str, args: DatabaseArgs) -> pulumi.Output[str]:
+        """Immutable and named by the engine, so a change rolls the pods: most of it needs a restart."""
+        server = self._sizes(args)
         config_map = ConfigMap(
             f"{name}-config",
             metadata=self.metadata(args.namespace),
@@ -208,6 +232,7 @@ class Database(Component):
             data={
                 "postgresql.conf": postgres_config.postgresql_conf(server),
                 "pg_hba.conf": postgres_config.pg_hba_conf(self.database),
+                **(reach_files() if args.repository else {}),
             },
             opts=self.child(),
         )
@@ -260,6 +285,9 @@ class Database(Component):
             standbys=self._standbys_host,
             port=args.port,
             metrics_port=args.metrics_port,
+            scram_iterations=args.scram_iterations,
+            repository=self._repository,
+            restore=args.restore,
         )
 
     def _claim(self, name: str, args: DatabaseArgs) -> PersistentVolumeClaim:
@@ -268,7 +296,7 @@ class Database(Component):
         return PersistentVolumeClaim(
             f"{name}-data",
             metadata=self.metadata(args.namespace),
-            spec=_claim_spec(args),
+            spec=postgres_pod.claim_spec(args.storage, args.storage_class),
             opts=self.child(protect=args.protect),
         )
 
@@ -308,7 +336,8 @@ class Database(Component):
                 # A template will do: what is in it can be copied from the primary again.
                 volume_claim_templates=[
                     PersistentVolumeClaimArgs(
-                        metadata=ObjectMetaArgs(name="data", labels=labels), spec=_claim_spec(args)
+                        metadata=ObjectMetaArgs(name="data", labels=labels),
+                        spec=postgres_pod.claim_spec(args.storage, args.storage_class),
                     )
                 ],
             ),
@@ -336,6 +365,8 @@ class Database(Component):
         self, name: str, role: str, called: str, pods: Endpoint, args: DatabaseArgs, *, headless: bool = False
     ) -> Service:
         ports = {"postgresql": args.port, **({"metrics": args.metrics_port} if headless else {})}
+        if args.repository and role == "service":
+            ports["backup"] = SERVER_PORT
         return Service(
             f"{name}-{role}",
             # The name is fixed: clients call it, the certificate is for it, and a StatefulSet asks for it.
@@ -357,16 +388,3 @@ class Database(Component):
 
 def _headless(name: str) -> str:
     return f"{name}-headless"
-
-
-def _claim_spec(args: DatabaseArgs) -> PersistentVolumeClaimSpecArgs:
-    return PersistentVolumeClaimSpecArgs(
-        access_modes=["ReadWriteOnce"],
-        storage_class_name=args.storage_class,
-        resources=VolumeResourceRequirementsArgs(requests={"storage": args.storage}),
-    )
-
-
-def _claimed(claim: pulumi.Input[str]) -> VolumeArgs:
-    source = PersistentVolumeClaimVolumeSourceArgs(claim_name=claim)
-    return VolumeArgs(name="data", persistent_volume_claim=source)

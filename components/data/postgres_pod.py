@@ -9,12 +9,17 @@ from pulumi_kubernetes.core.v1 import (
     ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
     KeyToPathArgs,
+    PersistentVolumeClaimSpecArgs,
+    PersistentVolumeClaimVolumeSourceArgs,
     SecretVolumeSourceArgs,
     VolumeArgs,
     VolumeMountArgs,
+    VolumeResourceRequirementsArgs,
 )
 
-from components.data import postgres_config
+from components.backup.repository import Mounted
+from components.backup.restore import Restore, environment
+from components.data import postgres_backup, postgres_config
 from components.pods import Container, Resources, command_probe, http_probe
 
 CONFIG_FOLDER: Final = "/etc/database"
@@ -44,6 +49,15 @@ _SIDECAR: Final = Resources(cpu="10m", memory="32Mi", memory_limit="96Mi")
 SIDECARS: Final = (_SIDECAR, _SIDECAR)
 """What the pod asks for beside its server."""
 
+LAYOUT: Final = postgres_backup.Layout(
+    volume=VOLUME_FOLDER,
+    data=DATA_FOLDER,
+    socket=SOCKET_FOLDER,
+    tls=TLS_FOLDER,
+    scripts=SCRIPTS_FOLDER,
+    check_seconds=CHECK_SECONDS,
+)
+
 _MOUNTS: Final = {
     "config": CONFIG_FOLDER,
     "secrets": SECRETS_FOLDER,
@@ -66,6 +80,9 @@ class Server:
         standbys: the name of all standbys' addresses.
         port: where PostgreSQL listens.
         metrics_port: where the exporter listens.
+        scram_iterations: how often a generated password of the product's is hashed.
+        repository: where its WAL is archived, if anywhere.
+        restore: what it is to be brought back to, if anything.
     """
 
     role: Literal["primary", "standby"]
@@ -77,11 +94,20 @@ class Server:
     standbys: pulumi.Input[str]
     port: int
     metrics_port: int
+    scram_iterations: int
+    repository: Mounted | None = None
+    restore: Restore | None = None
 
 
 def containers(server: Server) -> list[Container]:
     """The pod's containers."""
-    return [_postgresql(server), _reconciler(server), _exporter(server)]
+    told = [_postgresql(server), _reconciler(server), _exporter(server)]
+    # Backups are taken from the primary: it alone has everything that was acknowledged.
+    if server.repository and server.role == "primary":
+        told.append(
+            postgres_backup.container(server.image, server.database, server.port, server.repository, LAYOUT)
+        )
+    return told
 
 
 def volumes(
@@ -111,7 +137,28 @@ def volumes(
         # What parallel workers share. The 64 MiB that a container has of it by itself are soon used up, and
         # the query ends with an error; this counts against the memory limit.
         VolumeArgs(name="shm", empty_dir=EmptyDirVolumeSourceArgs(medium="Memory", size_limit=f"{shared}Mi")),
+        *([postgres_backup.role_volume(secrets), *server.repository.volumes] if server.repository else []),
     ]
+
+
+def claim_spec(storage: str, storage_class: pulumi.Input[str] | None) -> PersistentVolumeClaimSpecArgs:
+    """What the data's volume is asked for as.
+
+    Args:
+        storage: its size.
+        storage_class: its class; the cluster's default unless told.
+    """
+    return PersistentVolumeClaimSpecArgs(
+        access_modes=["ReadWriteOnce"],
+        storage_class_name=storage_class,
+        resources=VolumeResourceRequirementsArgs(requests={"storage": storage}),
+    )
+
+
+def claimed(claim: pulumi.Input[str]) -> VolumeArgs:
+    """The data's volume, by the name of its claim."""
+    source = PersistentVolumeClaimVolumeSourceArgs(claim_name=claim)
+    return VolumeArgs(name="data", persistent_volume_claim=source)
 
 
 def _mounts(*names: str) -> list[VolumeMountArgs]:
@@ -133,23 +180,28 @@ def _env(server: Server) -> Mapping[str, pulumi.Input[str]]:
     }
 
 
+def _repository_env(server: Server) -> Mapping[str, pulumi.Input[str]]:
+    return {**server.repository.env, **environment(server.restore)} if server.repository else {}
+
+
 def _postgresql(server: Server) -> Container:
     probe = [f"{SCRIPTS_FOLDER}/probe.sh"]
-    # The first start copies the primary's data, which may be large; the primary itself answers while it
-    # recovers, however long that takes.
-    seconds = 6 * 3600 if server.role == "standby" else 300
+    # The first start copies the primary's data, which may be large, and so does a restore; else the primary
+    # answers while it recovers, however long that takes.
+    seconds = 6 * 3600 if server.role == "standby" or server.restore else 300
     return Container(
         name="postgresql",
         image=server.image,
         resources=server.resources,
         command=[f"{SCRIPTS_FOLDER}/entrypoint.sh"],
         ports={"postgresql": server.port},
-        env={**_env(server), "PGDATA": DATA_FOLDER},
+        env={**_env(server), "PGDATA": DATA_FOLDER, **_repository_env(server)},
         mounts=[
             *_mounts("config", "secrets", "tls"),
             _socket(),
             VolumeMountArgs(name="shm", mount_path="/dev/shm"),  # noqa: S108 the pod's own
             VolumeMountArgs(name="data", mount_path=VOLUME_FOLDER),
+            *(server.repository.mounts if server.repository else []),
         ],
         startup=command_probe([*probe, "alive"], period_seconds=5, failure_threshold=seconds // 5),
         readiness=command_probe([*probe, "ready"], period_seconds=5, failure_threshold=3),
@@ -164,7 +216,12 @@ def _reconciler(server: Server) -> Container:
         image=server.image,
         resources=_SIDECAR,
         command=[f"{SCRIPTS_FOLDER}/reconcile.sh"],
-        env={**_env(server), "CHECK_SECONDS": str(CHECK_SECONDS), "BEAT_SECONDS": str(BEAT_SECONDS)},
+        env={
+            **_env(server),
+            "CHECK_SECONDS": str(CHECK_SECONDS),
+            "BEAT_SECONDS": str(BEAT_SECONDS),
+            "SCRAM_ITERATIONS": str(server.scram_iterations),
+        },
         mounts=[*_mounts("secrets", "tls"), _socket()],
     )
 

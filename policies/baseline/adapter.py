@@ -1,6 +1,6 @@
 """Serve policies through ``pulumi_policy``: the only module that knows how the engine hands them resources.
 
-Three things differ from handing a validator to the SDK as it is:
+Four things differ from handing a validator to the SDK as it is:
 
 - Properties become plain data first, one at a time. The SDK's proxies raise `UnknownValueError` at the
   first unknown value that is read, which would end the policy there: a privileged container after an
@@ -8,19 +8,24 @@ Three things differ from handing a validator to the SDK as it is:
 - What can't be decided yet is said, after everything that can. Raising `UnknownValueError` at the end makes
   the SDK append an advisory diagnostic, whatever the policy's own level: it is the one way to report below
   that level from inside a policy, and what has been reported before stays reported.
+- What a stack has exempted is left out, but only once it was found: so the ledger knows what is needed.
 - A fault of the pack itself is a violation that says so. The SDK lets other exceptions escape into gRPC,
   where the engine shows a traceback without the policy's name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import pulumi_policy as sdk
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from baseline.decoding import once
+from baseline.exemptions import KEY, SCHEMA, Exemption, Ledger
 from baseline.model import UNKNOWN, Policy, Resource, ResourcePolicy, StackPolicy, Value, Violation
 from baseline.tree import MalformedError
+
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
 
 class UndecidedError(UnknownValueError):
@@ -32,24 +37,54 @@ class UndecidedError(UnknownValueError):
         self.message = f"undecided until the update: {'; '.join(undecided)}"
 
 
-def as_pulumi_policy(policy: Policy) -> sdk.Policy:
+def as_pulumi_policies(policies: Iterable[Policy], ledger: Ledger) -> list[sdk.Policy]:
+    """Turn policies into the SDK's.
+
+    Args:
+        policies: Policies of the baseline.
+        ledger: Keeps the exemptions of one run.
+
+    Returns:
+        What `pulumi_policy.PolicyPack` takes: theirs, and `exemptions-current`, which must be the last.
+    """
+    return [*(as_pulumi_policy(policy, ledger) for policy in policies), _exemptions_current(ledger)]
+
+
+def as_pulumi_policy(policy: Policy, ledger: Ledger) -> sdk.Policy:
     """Turn a policy into the SDK's.
 
     Args:
         policy: A policy of the baseline.
+        ledger: Keeps the exemptions of one run.
 
     Returns:
-        What `pulumi_policy.PolicyPack` takes.
+        The SDK's policy.
 
     Raises:
         TypeError: The policy is of a class that has no counterpart.
     """
     match policy:
         case ResourcePolicy():
-            return sdk.ResourceValidationPolicy(validate=_resource_validation(policy), **_fields(policy))
+            return sdk.ResourceValidationPolicy(
+                validate=_resource_validation(policy, ledger), **_fields(policy)
+            )
         case StackPolicy():
-            return sdk.StackValidationPolicy(validate=_stack_validation(policy), **_fields(policy))
+            return sdk.StackValidationPolicy(validate=_stack_validation(policy, ledger), **_fields(policy))
     raise TypeError(f"{policy.name} is neither a resource policy nor a stack policy")
+
+
+def configured(policy: AnyPolicy, config: Mapping[str, Any]) -> AnyPolicy:
+    """Give a policy the options of a stack.
+
+    Args:
+        policy: The policy.
+        config: Its configuration, as the engine hands it over.
+
+    Returns:
+        The policy with those options, and its defaults for the others.
+    """
+    given = {name: tuple(map(str, config[name])) for name in policy.options if name in config}
+    return replace(policy, options={**policy.options, **given}) if given else policy
 
 
 def _fields(policy: Policy) -> dict[str, Any]:
@@ -65,39 +100,94 @@ def _fields(policy: Policy) -> dict[str, Any]:
         "tags": list(policy.anchors),
         "remediation_steps": policy.remedy,
         "url": framework.url,
+        "config_schema": sdk.PolicyConfigSchema(properties=config_schema(policy)),
     }
 
 
-def _resource_validation(policy: ResourcePolicy) -> sdk.ResourceValidation:
+def config_schema(policy: Policy) -> dict[str, dict[str, Any]]:
+    """Say what a stack may set for a policy, as JSON schema.
+
+    Args:
+        policy: The policy.
+
+    Returns:
+        The schema of each property.
+    """
+    texts = {"type": "array", "items": {"type": "string"}}
+    return {
+        KEY: SCHEMA,
+        **{name: {**texts, "default": list(policy.options[name])} for name in policy.options},
+    }
+
+
+def _resource_validation(policy: ResourcePolicy, ledger: Ledger) -> sdk.ResourceValidation:
     def validate(args: sdk.ResourceValidationArgs, report: sdk.ReportViolation) -> None:
+        config = args.get_config()
+        counting = ledger.enter(policy.name, config.get(KEY))
         if not policy.applies_to(args.resource_type):
             args.not_applicable(f"{policy.name} does not concern {args.resource_type}")
 
         def findings() -> Iterator[Violation]:
             resource = to_resource(args)
             try:
-                for violation in policy.evaluate(resource):
+                for violation in configured(policy, config).evaluate(resource):
                     yield replace(violation, resource=resource)
             except MalformedError as error:
                 yield replace(error.violation, resource=resource)
 
-        _report_all(policy, findings(), args.name, report)
+        _report_all(policy, _without_exempt(findings(), counting, ledger), args.name, report)
 
     return validate
 
 
-def _stack_validation(policy: StackPolicy) -> sdk.StackValidation:
+def _stack_validation(policy: StackPolicy, ledger: Ledger) -> sdk.StackValidation:
     def validate(args: sdk.StackValidationArgs, report: sdk.ReportViolation) -> None:
+        config = args.get_config()
+        counting = ledger.enter(policy.name, config.get(KEY))
         selected = [one for one in args.resources if policy.applies_to(one.resource_type)]
         if not selected:
             args.not_applicable(f"the stack has no resource that concerns {policy.name}")
 
         def findings() -> Iterator[Violation]:
-            yield from policy.check([to_resource(one) for one in selected])
+            yield from configured(policy, config).evaluate([to_resource(one) for one in selected])
 
-        _report_all(policy, findings(), "the stack", report)
+        _report_all(policy, _without_exempt(findings(), counting, ledger), "the stack", report)
 
     return validate
+
+
+def _without_exempt(
+    findings: Iterator[Violation], exemptions: Sequence[Exemption], ledger: Ledger
+) -> Iterator[Violation]:
+    for violation in findings:
+        urn = violation.resource.urn if violation.resource else ""
+        covering = [exemption for exemption in exemptions if exemption.covers(urn, violation.path)]
+        for exemption in covering:
+            ledger.needed(exemption)
+        if not covering:
+            yield violation
+
+
+def _exemptions_current(ledger: Ledger) -> sdk.Policy:
+    """Make the policy about exemptions. Being about the pack rather than resources, it is the SDK's alone."""
+
+    def validate(_: sdk.StackValidationArgs, report: sdk.ReportViolation) -> None:
+        for fault in ledger.faults():
+            report(f"{fault}.\nRemedy: {EXEMPTIONS_REMEDY}", None)
+
+    return sdk.StackValidationPolicy(
+        name=EXEMPTIONS_CURRENT,
+        description=EXEMPTIONS_DESCRIPTION,
+        enforcement_level=sdk.EnforcementLevel.MANDATORY,
+        severity=sdk.Severity.MEDIUM,
+        remediation_steps=EXEMPTIONS_REMEDY,
+        validate=validate,
+    )
+
+
+EXEMPTIONS_CURRENT: Final = "exemptions-current"
+EXEMPTIONS_DESCRIPTION: Final = "Exemptions must say why and until when, be in date, and be needed."
+EXEMPTIONS_REMEDY: Final = "Mend what was exempted and remove the exemption, or renew it with its reason."
 
 
 def _report_all(
@@ -143,8 +233,18 @@ def to_resource(source: sdk.ResourceValidationArgs | sdk.PolicyResource) -> Reso
     Returns:
         The resource.
     """
-    properties = {str(key): _read(source.props, key) for key in source.props}
-    return Resource(source.resource_type, source.name, source.urn, properties)
+    properties = _plain_properties(source.props)
+    links: dict[str, tuple[str, ...]] = {}
+    if isinstance(source, sdk.PolicyResource):
+        links = {key: tuple(one.urn for one in ones) for key, ones in source.property_dependencies.items()}
+    return Resource(
+        source.resource_type, source.name, source.urn, properties, bool(source.opts.protect), links
+    )
+
+
+@once
+def _plain_properties(props: Mapping[str, Any]) -> dict[str, Value]:
+    return {str(key): _read(props, key) for key in props}
 
 
 def to_plain(value: object) -> Value:

@@ -6,8 +6,9 @@ Property names are the camelCase ones that the engine hands to policies.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
-from baseline.model import Resource
+from baseline.model import UNKNOWN, Resource
 from baseline.tree import Node
 
 _PREFIX = "kubernetes:"
@@ -28,7 +29,12 @@ _POD_TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
     ("extensions", "DaemonSet"): _WORKLOAD,
     ("extensions", "Deployment"): _WORKLOAD,
     ("extensions", "ReplicaSet"): _WORKLOAD,
+    # PgBouncer as CloudNativePG runs it: what the template leaves out, the operator hardens.
+    ("postgresql.cnpg.io", "Pooler"): _WORKLOAD,
 }
+
+DATABASE_CLUSTER: Final = ("postgresql.cnpg.io", "Cluster")
+"""CloudNativePG's database. The operator makes its pods, so only its own fields tell of them."""
 
 _CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
@@ -92,6 +98,21 @@ class Kind:
     patch: bool = False
     many: bool = False
 
+    def is_any(self, *kinds: tuple[str, str]) -> bool:
+        """Tell whether it is one of some kinds, in any version.
+
+        Args:
+            kinds: Group and name of each.
+
+        Returns:
+            Whether it is; the list that may hold anything is all of them.
+        """
+        return (self.group, self.name) in kinds or self == ANYTHING
+
+
+ANYTHING: Final = Kind(_CORE, "", many=True)
+"""``v1/List``, as Helm charts and ``kubectl get -o yaml`` write it: every item has a kind of its own."""
+
 
 @lru_cache(maxsize=1024)
 def kind_of(type_token: str) -> Kind | None:
@@ -116,19 +137,18 @@ def kind_of(type_token: str) -> Kind | None:
     return Kind(group, name)
 
 
-def is_kind(type_token: str, group: str, name: str) -> bool:
-    """Tell whether a type token is of a kind, or its Patch or List.
+def is_kind(type_token: str, *kinds: tuple[str, str]) -> bool:
+    """Tell whether a type token is of some kinds, or their Patch or List, in any version.
 
     Args:
         type_token: The token.
-        group: The API group, in any version.
-        name: The kind.
+        kinds: Group and name of each.
 
     Returns:
         Whether it is.
     """
     kind = kind_of(type_token)
-    return kind is not None and (kind.group, kind.name) == (group, name)
+    return kind is not None and kind.is_any(*kinds)
 
 
 def has_pods(type_token: str) -> bool:
@@ -140,21 +160,31 @@ def has_pods(type_token: str) -> bool:
     Returns:
         Whether they do.
     """
-    kind = kind_of(type_token)
-    return kind is not None and (kind.group, kind.name) in _POD_TEMPLATES
+    return is_kind(type_token, *_POD_TEMPLATES)
 
 
-def is_namespaced(type_token: str) -> bool:
-    """Tell whether objects of a type live in a namespace. An unheard-of kind is taken to.
+def has_pods_of(kind: Kind) -> bool:
+    """Tell whether objects of a kind hold pods or pod templates.
 
     Args:
-        type_token: The token.
+        kind: The kind.
 
     Returns:
         Whether they do.
     """
-    kind = kind_of(type_token)
-    return kind is not None and kind.name not in _CLUSTER_SCOPED.get(kind.group, ())
+    return kind.is_any(*_POD_TEMPLATES)
+
+
+def is_namespaced(kind: Kind) -> bool:
+    """Tell whether objects of a kind live in a namespace. An unheard-of kind is taken to.
+
+    Args:
+        kind: The kind.
+
+    Returns:
+        Whether they do.
+    """
+    return kind.name not in _CLUSTER_SCOPED.get(kind.group, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +206,21 @@ class Manifest:
         keys = ("namespace",) if self.kind.group == "helm.sh" else ("metadata", "namespace")
         return self.root.at(*keys)
 
+    @property
+    def name(self) -> Node:
+        """Its name."""
+        return self.root.at("metadata", "name")
+
+    def pods(self) -> "Iterator[Pod]":
+        """Find its pod or pod template.
+
+        Yields:
+            The pod; nothing for a kind that holds none.
+        """
+        keys = () if self.kind == ANYTHING else _POD_TEMPLATES.get((self.kind.group, self.kind.name))
+        if keys is not None:
+            yield Pod(self, self.root.at(*keys))
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
@@ -194,9 +239,28 @@ class Pod:
         """The pod's specification."""
         return self.root.at("spec")
 
+    @property
+    def labels(self) -> Node:
+        """The labels that selectors find it by."""
+        return self.root.at("metadata", "labels")
+
+    @property
+    def finishes(self) -> bool:
+        """Whether it does some work and ends, rather than serves."""
+        return self.manifest.kind.name in ("CronJob", "Job")
+
     def containers(self) -> list[Node]:
         """List every container: init, ordinary and ephemeral."""
         return [container for name in _CONTAINER_LISTS for container in self.spec.at(name).items()]
+
+    def lasting(self) -> list[Node]:
+        """List the containers that run as long as the pod: ordinary ones, and init containers that go on."""
+        sidecars = [
+            one
+            for one in self.spec.at("initContainers").items()
+            if isinstance(one.value, dict) and one.at("restartPolicy").value == "Always"
+        ]
+        return [*sidecars, *self.spec.at("containers").items()]
 
 
 def manifests(resource: Resource) -> Iterator[Manifest]:
@@ -211,12 +275,23 @@ def manifests(resource: Resource) -> Iterator[Manifest]:
     kind = kind_of(resource.type)
     if kind is None:
         return
-    root = Node(dict(resource.properties))
+    root = Node(resource.properties)
     # A custom resource may be called "...List" without being one, so the items decide.
     if kind.many and "items" in resource.properties:
-        yield from (Manifest(kind, item) for item in root.at("items").items())
-    else:
+        for item in root.at("items").items():
+            own = _own_kind(item) if kind == ANYTHING else kind
+            if own is not None:
+                yield Manifest(own, item)
+    elif kind != ANYTHING:
         yield Manifest(kind, root)
+
+
+def _own_kind(item: Node) -> Kind | None:
+    """Read the kind that an item of a list gives itself."""
+    if item.value is UNKNOWN:
+        return ANYTHING
+    version, name = item.at("apiVersion").value, item.at("kind").value
+    return kind_of(f"{_PREFIX}{version}:{name}") if isinstance(version, str) else None
 
 
 def pods(resource: Resource) -> Iterator[Pod]:
@@ -229,6 +304,4 @@ def pods(resource: Resource) -> Iterator[Pod]:
         The pods; none for a kind that holds none.
     """
     for manifest in manifests(resource):
-        keys = _POD_TEMPLATES.get((manifest.kind.group, manifest.kind.name))
-        if keys is not None:
-            yield Pod(manifest, manifest.root.at(*keys))
+        yield from manifest.pods()

@@ -2,12 +2,14 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
 from pulumi_policy import EnforcementLevel, Severity
+
+from baseline.frameworks import Framework
 
 _LONGEST_FOUND = 80
 
@@ -32,12 +34,18 @@ class Resource:
         name: The name in the program.
         urn: The engine's address of the resource.
         properties: The inputs (resource policies) or the outputs (stack policies).
+        protected: Whether the engine refuses to delete it (`protect`); None where nobody can tell, as in a
+            folder of manifests.
+        links: Property to the URNs of the resources that its value comes from: what joins two resources
+            before either has a name.
     """
 
     type: str
     name: str
     urn: str
     properties: dict[str, Value]
+    protected: bool | None = None
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -100,37 +108,6 @@ def describe(value: Value) -> str:
     return text if len(text) <= _LONGEST_FOUND else f"{text[:_LONGEST_FOUND]}..."
 
 
-@dataclass(frozen=True, slots=True)
-class Framework:
-    """The requirement of a published standard that a policy answers to.
-
-    Attributes:
-        name: The standard.
-        version: Its version, where its numbering depends on it.
-        reference: The section.
-        url: Where it can be read.
-    """
-
-    name: str
-    reference: str
-    version: str
-    url: str
-
-
-def cis_kubernetes(section: str) -> Framework:
-    """Name a section of the CIS Kubernetes Benchmark, whose numbers changed between its versions.
-
-    Args:
-        section: The section, such as ``5.2.2``.
-
-    Returns:
-        The framework of a policy.
-    """
-    return Framework(
-        "CIS Kubernetes Benchmark", section, "2.0.0", "https://www.cisecurity.org/benchmark/kubernetes"
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Policy(ABC):
     """One rule of the baseline.
@@ -143,6 +120,9 @@ class Policy(ABC):
         framework: The published requirement behind it.
         anchors: Identifiers of the same check in other tools and standards.
         level: Whether a violation stops the update.
+        production_only: Whether a stack that is not production may lower the level.
+        options: What a stack may set for the policy, by name, with the defaults; each is a list of texts, and
+            reaches the check as a keyword argument.
     """
 
     name: str
@@ -152,6 +132,8 @@ class Policy(ABC):
     framework: Framework
     anchors: tuple[str, ...]
     level: EnforcementLevel = EnforcementLevel.MANDATORY
+    production_only: bool = False
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @abstractmethod
     def applies_to(self, type_token: str) -> bool:
@@ -191,7 +173,11 @@ class StackPolicy(Policy):
     """
 
     selects: Callable[[str], bool]
-    check: Callable[[Sequence[Resource]], Iterable[Violation]]
+    check: Callable[..., Iterable[Violation]]
+
+    def evaluate(self, resources: Sequence[Resource]) -> Iterable[Violation]:
+        """Find what is wrong with the resources that the policy selects."""
+        return self.check(resources, **self.options)
 
     def applies_to(self, type_token: str) -> bool:
         """See `Policy.applies_to`."""

@@ -7,9 +7,10 @@ from typing import Final
 
 from pulumi_policy import Severity
 
+from baseline.frameworks import cis_kubernetes
 from baseline.manifests import Manifest, has_pods, is_kind, is_namespaced, manifests
-from baseline.model import UNKNOWN, Policy, Resource, StackPolicy, Unknown, Value, Violation, cis_kubernetes
-from baseline.subjects import ObjectPolicy
+from baseline.model import UNKNOWN, Policy, Resource, StackPolicy, Unknown, Value, Violation
+from baseline.subjects import ObjectPolicy, kinds
 from baseline.tree import Node, must, must_be
 
 ENFORCE_LABEL: Final = "pod-security.kubernetes.io/enforce"
@@ -18,12 +19,12 @@ _DEFAULT: Final = "default"
 
 def is_namespace(type_token: str) -> bool:
     """Tell whether a resource is a namespace."""
-    return is_kind(type_token, "core", "Namespace")
+    return is_kind(type_token, ("core", "Namespace"))
 
 
 def is_network_policy(type_token: str) -> bool:
     """Tell whether a resource is a network policy."""
-    return is_kind(type_token, "networking.k8s.io", "NetworkPolicy")
+    return is_kind(type_token, ("networking.k8s.io", "NetworkPolicy"))
 
 
 def check_pod_security(namespace: Manifest) -> Iterator[Violation]:
@@ -76,7 +77,7 @@ def check_default_deny(resources: Sequence[Resource]) -> Iterator[Violation]:
     denials: dict[str | Unknown, list[bool | Unknown]] = defaultdict(list)
     for resource in sorted(resources, key=lambda one: not is_namespace(one.type)):
         for manifest in manifests(resource):
-            if is_network_policy(resource.type):
+            if manifest.kind.is_any(("networking.k8s.io", "NetworkPolicy")):
                 namespace = _name(manifest.namespace)
                 denials[namespace].append(UNKNOWN if manifest.kind.patch else _denies_all(manifest.root))
             elif (home := _home(resource, manifest)) is None:
@@ -95,9 +96,9 @@ def check_default_deny(resources: Sequence[Resource]) -> Iterator[Violation]:
 
 
 def _home(resource: Resource, manifest: Manifest) -> _Home | None:
-    if has_pods(resource.type):
+    if any(manifest.pods()):
         return _Home(_name(manifest.namespace), manifest.namespace, resource)
-    if manifest.kind.patch:
+    if manifest.kind.patch or not manifest.kind.is_any(("core", "Namespace")):
         return None  # it belongs to somebody else
     # Without a name of its own the namespace gets a generated one, as good as unknown.
     name = manifest.root.at("metadata", "name")
@@ -142,7 +143,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
         severity=Severity.HIGH,
         framework=cis_kubernetes("5.2.1"),
         anchors=("CIS-5.2.1",),
-        selects=is_namespace,
+        selects=kinds(("core", "Namespace")),
         check=check_pod_security,
     ),
     ObjectPolicy(

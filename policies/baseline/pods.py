@@ -7,10 +7,11 @@ to its containers the code of the admission plugin, ``k8s.io/pod-security-admiss
 from collections.abc import Iterator
 from typing import Final
 
-from pulumi_policy import Severity
+from pulumi_policy import EnforcementLevel, Severity
 
+from baseline.frameworks import cis_kubernetes
 from baseline.manifests import Pod
-from baseline.model import UNKNOWN, Policy, Value, Violation, cis_kubernetes
+from baseline.model import UNKNOWN, Policy, Value, Violation
 from baseline.subjects import ContainerPolicy, PodPolicy
 from baseline.tree import Node, must, must_be
 
@@ -26,6 +27,9 @@ VOLUME_TYPES: Final = frozenset(
         "secret",
     }
 )
+
+
+LEAST_USER: Final = 10000
 
 
 def _security(owner: Node, *keys: str) -> Node:
@@ -74,6 +78,22 @@ def check_non_root(pod: Pod) -> Iterator[Violation]:
 
 def _is_not_root(user: Value) -> bool:
     return user is None or (isinstance(user, int) and not isinstance(user, bool) and user > 0)
+
+
+def check_user_id(pod: Pod) -> Iterator[Violation]:
+    """Advise a user ID that no node and no common image uses: outside the container it is nobody's."""
+    valid = f"a user ID of {LEAST_USER} or more"
+
+    def high(user: Value) -> bool:
+        return isinstance(user, int) and not isinstance(user, bool) and user >= LEAST_USER
+
+    on_pod = _security(pod.spec, "runAsUser")
+    if on_pod.value is not None:
+        yield from must(on_pod, high, valid)
+    for container in pod.containers():
+        own = _security(container, "runAsUser")
+        if own.value is not None or on_pod.value is None:
+            yield from must(own, high, valid)
 
 
 def check_capabilities(container: Node) -> Iterator[Violation]:
@@ -152,8 +172,18 @@ POLICIES: Final[tuple[Policy, ...]] = (
         remedy="Set runAsNonRoot to true on the pod, and use an image or runAsUser with another user.",
         severity=Severity.HIGH,
         framework=cis_kubernetes("5.2.7"),
-        anchors=("CKV_K8S_23", "CKV_K8S_40", "CIS-5.2.7", "C-0013"),
+        anchors=("CKV_K8S_23", "CIS-5.2.7", "C-0013"),
         check=check_non_root,
+    ),
+    PodPolicy(
+        name="high-user-id",
+        description="Containers should run as a user that the node does not know.",
+        remedy="Set runAsUser to 10000 or more on the pod.",
+        severity=Severity.LOW,
+        framework=cis_kubernetes("5.2.7"),
+        anchors=("CKV_K8S_40", "kube-score:container-security-context-user-group-id"),
+        level=EnforcementLevel.ADVISORY,
+        check=check_user_id,
     ),
     ContainerPolicy(
         name="drop-all-capabilities",

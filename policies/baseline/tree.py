@@ -1,12 +1,38 @@
 """Read nested properties without losing their paths, and without mistaking unknown for absent."""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TypeAlias
 
-from baseline.model import UNKNOWN, Value, Violation, describe
+from baseline.model import UNKNOWN, Resource, Unknown, Value, Violation, describe
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_]\w*")
+
+Truth: TypeAlias = bool | Unknown
+"""A fact that may still be unknown."""
+
+
+def every(facts: Iterable[Truth]) -> Truth:
+    """Tell whether all facts hold; unknown only if no known one decides it."""
+    found = list(facts)
+    if any(fact is False for fact in found):
+        return False
+    return UNKNOWN if any(fact is UNKNOWN for fact in found) else True
+
+
+def some(facts: Iterable[Truth]) -> Truth:
+    """Tell whether a fact holds; unknown only if no known one decides it."""
+    found = list(facts)
+    if any(fact is True for fact in found):
+        return True
+    return UNKNOWN if any(fact is UNKNOWN for fact in found) else False
+
+
+def same(one: Value, other: Value) -> Truth:
+    """Tell whether two values are equal."""
+    return UNKNOWN if one is UNKNOWN or other is UNKNOWN else one == other
 
 
 class MalformedError(Exception):
@@ -92,17 +118,41 @@ class Node:
         return self.path.rpartition(".")[2]
 
     def _child(self, key: str) -> "Node":
-        path = self._path_of(key)
         if self.value is None or self.value is UNKNOWN:
-            return Node(self.value, path)
+            return Node(self.value, self._path_of(key))
         if not isinstance(self.value, dict):
             raise MalformedError(self, "a block")
-        return Node(self.value.get(key), path)
+        if key not in self.value and (other := _other_spelling(key)) in self.value:
+            return Node(self.value[other], self._path_of(other))
+        return Node(self.value.get(key), self._path_of(key))
 
     def _path_of(self, key: str) -> str:
         if not _PLAIN_KEY.fullmatch(key):
             return f'{self.path}["{key}"]'
         return f"{self.path}.{key}" if self.path else key
+
+
+@lru_cache(maxsize=4096)
+def _other_spelling(key: str) -> str:
+    """Spell a camelCase key in snake_case: untyped blocks reach the engine as they were written."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower() if _PLAIN_KEY.fullmatch(key) else key
+
+
+def guarded(resource: Resource, findings: Iterable[Violation]) -> Iterator[Violation]:
+    """Blame a resource for the findings of a stack policy, also where one of its blocks has a wrong shape.
+
+    Args:
+        resource: The resource that the findings were read from.
+        findings: The findings, not begun.
+
+    Yields:
+        The findings, each with a resource.
+    """
+    try:
+        for violation in findings:
+            yield violation if violation.resource else replace(violation, resource=resource)
+    except MalformedError as error:
+        yield replace(error.violation, resource=resource)
 
 
 def must(node: Node, accepts: Callable[[Value], bool], valid: str) -> Iterator[Violation]:

@@ -92,7 +92,7 @@ class Container:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing happens when it has ended."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             os.kill(self.pid, number)
 
     def execute(self, command: Sequence[str], *, timeout: float = GRACE_SECONDS) -> processes.Ended:
@@ -121,7 +121,8 @@ class Container:
         # The end of the first process of a namespace is that of all its others, and of its mounts.
         while self._outer.poll() is None:
             for first in self._children():
-                first.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was seen
+                    first.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._outer.wait(_POLL_SECONDS)
 

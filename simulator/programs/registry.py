@@ -52,6 +52,17 @@ _ALL: Final = (
         build_bytes=2 * 10**9,
         kept_bytes=30 * 10**6,
     ),
+    # An S3 for tests, on a folder of this machine.
+    _program(
+        "versitygw",
+        module="github.com/versity/versitygw",
+        command="cmd/versitygw",
+        stamps={"main.Version": "{version}"},
+        asks=("--version",),
+        minutes="a minute",
+        build_bytes=3 * 10**9,
+        kept_bytes=50 * 10**6,
+    ),
 )
 
 PROGRAMS: Final = MappingProxyType({program.name: program for program in _ALL})

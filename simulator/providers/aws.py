@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
 
-from simulator.providers.aws_policy import check_document, render
-from simulator.providers.core import Checked, Provider, Resource
+from simulator.providers.aws_policy import render
+from simulator.providers.aws_policy_rules import check_policy
+from simulator.providers.aws_s3 import check_setting, refuse_setting
+from simulator.providers.core import Checked, Provider, ProviderError, Resource
 from simulator.providers.differ import Change
 from simulator.providers.invention import invented
 from simulator.providers.naming import Naming, named
@@ -19,7 +21,7 @@ from simulator.providers.values import Properties, Secret, digest, get, is_known
 
 ACCOUNT: Final = "123456789012"
 PARTITION: Final = "aws"
-CALLER: Final = "arn:aws:iam::123456789012:user/simulated"
+CALLER: Final = "user/simulated"
 REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DIGITS: Final = 7
 """Hexadecimal digits that an automatic name ends with."""
@@ -75,6 +77,15 @@ DEFAULTS: Final[Mapping[str, Properties]] = {
 }
 """What AWS itself says where the program says nothing."""
 
+SETTINGS: Final = frozenset(
+    {
+        *("BucketLifecycleConfiguration", "BucketLogging", "BucketObjectLockConfiguration", "BucketPolicy"),
+        *("BucketOwnershipControls", "BucketPublicAccessBlock", "BucketReplicationConfig"),
+        *("BucketServerSideEncryptionConfiguration", "BucketVersioning"),
+    }
+)
+"""What is said of one bucket, and is nothing without it."""
+
 POLICIES: Final = frozenset({"policy", "assumeRolePolicy"})
 RANGES: Final[Mapping[tuple[str, str], tuple[int, int]]] = {
     ("aws:iam/role:Role", "maxSessionDuration"): (3600, 43200),
@@ -116,8 +127,10 @@ class Aws(Provider):
         return text(inputs or {}, "region") or text(self.config, "region") or fallback
 
     def account(self) -> str:
-        """The one account."""
-        return ACCOUNT
+        """The account that the program allows, if it allows one alone; else one account for all."""
+        allowed = get(self.config, "allowedAccountIds")
+        alone = allowed[0] if isinstance(allowed, list) and len(allowed) == 1 else None
+        return alone if isinstance(alone, str) else ACCOUNT
 
     def complete(self, resource: Resource, olds: Properties, news: Properties, naming: Naming) -> Properties:
         """Name the resource, and turn a policy given as an object into its text."""
@@ -139,7 +152,9 @@ class Aws(Provider):
         """Refuse malformed names, policies and numbers out of range."""
         plain = reveal(inputs)
         for key in sorted(POLICIES & plain.keys()):
-            yield from check_document(plain[key], key)
+            yield from check_policy(resource.type, plain, key, self.account())
+        if setting := _setting(resource):
+            yield from check_setting(setting, plain)
         pattern, valid = NAMES.get(resource.type, (None, ""))
         name = self._name_property(resource)
         if pattern and name and isinstance(plain.get(name), str) and not pattern.fullmatch(plain[name]):
@@ -148,6 +163,29 @@ class Aws(Provider):
             number = plain.get(key)
             if kind == resource.type and isinstance(number, int) and not low <= number <= high:
                 yield Failure(key, f"expected a number from {low} to {high}, found {number}")
+
+    def admit(self, resource: Resource, inputs: Properties) -> None:
+        """Refuse a bucket's setting that does not go with what the account has."""
+        setting = _setting(resource)
+        refusal = refuse_setting(setting, reveal(inputs), self) if setting else ""
+        if refusal:
+            raise ProviderError(refusal)
+
+    def update(
+        self, resource: Resource, resource_id: str, old_state: Properties, news: Properties
+    ) -> Properties:
+        """A change is refused for the same reasons."""
+        self.admit(resource, news)
+        return super().update(resource, resource_id, old_state, news)
+
+    def setting(self, kind: str, bucket: str) -> Properties | None:
+        """The inputs of one setting of a bucket, or of the bucket itself; None if there is none."""
+        record = self.store.read(f"s3.{kind}", bucket)
+        return record.inputs if record else None
+
+    def region_of(self, inputs: Properties) -> str:
+        """The region that a resource is in."""
+        return self.region(inputs)
 
     def forces_replacement(
         self, resource: Resource, change: Change, olds: Properties, news: Properties
@@ -219,7 +257,7 @@ class Aws(Provider):
             "aws:kms/alias:Alias": {
                 "targetKeyArn": target
                 if target.startswith("arn:")
-                else f"arn:{PARTITION}:kms:{region}:{ACCOUNT}:key/{target}"
+                else f"arn:{PARTITION}:kms:{region}:{self.account()}:key/{target}"
             },
             "aws:kms/key:Key": {"keyId": resource_id},
             "aws:s3/bucket:Bucket": {
@@ -236,9 +274,9 @@ class Aws(Provider):
         region = self.region(args)
         answers: Mapping[str, Properties] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {
-                "accountId": ACCOUNT,
-                "arn": CALLER,
-                "id": ACCOUNT,
+                "accountId": self.account(),
+                "arn": f"arn:{PARTITION}:iam::{self.account()}:{CALLER}",
+                "id": self.account(),
                 "userId": "AIDASIMULATEDSIMULATE",
             },
             "aws:index/getPartition:getPartition": {
@@ -293,8 +331,8 @@ class Aws(Provider):
             kind = {"openIdConnectProvider": "oidc-provider", "instanceProfile": "instance-profile"}.get(
                 kind, kind
             )
-            return f"arn:{PARTITION}:iam::{ACCOUNT}:{kind}{text(inputs, 'path') or '/'}{name}"
-        place = f"arn:{PARTITION}:{service}:{self.region(inputs)}:{ACCOUNT}"
+            return f"arn:{PARTITION}:iam::{self.account()}:{kind}{text(inputs, 'path') or '/'}{name}"
+        place = f"arn:{PARTITION}:{service}:{self.region(inputs)}:{self.account()}"
         return f"{place}:{name}" if name.startswith(f"{kind}/") else f"{place}:{kind}/{name}"
 
 
@@ -302,3 +340,9 @@ def _service(resource: Resource) -> tuple[str, str]:
     """The service and the kind in a type token such as `aws:s3/bucket:Bucket`."""
     service, _, kind = resource.type.split(":")[1].partition("/")
     return service, kind
+
+
+def _setting(resource: Resource) -> str:
+    """The kind of a bucket's setting, such as `BucketVersioning`; empty for the rest."""
+    kind = resource.type.rpartition(":")[2]
+    return kind if _service(resource)[0] == "s3" and kind in SETTINGS else ""

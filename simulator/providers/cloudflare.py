@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from simulator.providers.cloudflare_rules import refused
 from simulator.providers.core import Provider, ProviderError, Resource
 from simulator.providers.differ import Change
 from simulator.providers.invention import invented
@@ -88,7 +89,9 @@ class Cloudflare(Provider):
     def refuse(
         self, resource: Resource, olds: Properties, inputs: Properties, found: Iterable[Failure]
     ) -> Iterator[Failure]:
-        """Refuse a validity that the Origin CA does not sell."""
+        """Refuse what the API would, and a validity that the Origin CA does not sell."""
+        if not list(found):  # Of what has the wrong type, the API says nothing more.
+            yield from refused(_kind(resource), inputs)
         if _kind(resource) != "OriginCaCertificate":
             return
         days = get(inputs, "requestedValidity")

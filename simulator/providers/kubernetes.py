@@ -312,7 +312,7 @@ def _is_object(resource: Resource) -> bool:
 
 
 def _is_namespaced(kind: str) -> bool:
-    return kind not in CLUSTER_KINDS and not kind.startswith("Cluster")
+    return kind not in CLUSTER_KINDS and (kind == "Cluster" or not kind.startswith("Cluster"))
 
 
 def _is_autonamed(inputs: Properties) -> bool:

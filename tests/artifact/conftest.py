@@ -1,10 +1,18 @@
 """What several of these tests begin with."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.artifact import past
 from tests.artifact.database_pod import DatabasePod
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What takes minutes has a command of its own."""
+    if item.get_closest_marker("heavy") and os.environ.get("FIXIA_TEST_BUILD") != "1":
+        pytest.skip("it takes minutes: `make test-backup` runs it")
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +30,15 @@ def database(tmp_path: Path, made: Path) -> DatabasePod:
     pod = DatabasePod(tmp_path / "database")
     pod.fill(made)
     return pod
+
+
+@pytest.fixture(scope="session")
+def payments(tmp_path_factory: pytest.TempPathFactory) -> past.Past:
+    """A database with a backup, payment 1, a moment, and payment 2, all of it archived."""
+    return past.payments(tmp_path_factory.mktemp("payments"))
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> past.Past:
+    """A database with tables of several kinds, and a dump of it."""
+    return past.shop(tmp_path_factory.mktemp("shop"))

@@ -82,13 +82,24 @@ class DatabasePod(RecordedPod):
         ]
         super().__init__(folder, recording, spec)
         sign(self.volumes["tls"], self.authority, names=(PRIMARY, STANDBY))
-        self.set_env("reconciler", CHECK_SECONDS="0.1", BEAT_SECONDS="1")
+        # Each look starts a dozen programs, which is dear beside a backup.
+        look = "0.5" if "backup-server" in self.containers else "0.1"
+        self.set_env("reconciler", CHECK_SECONDS=look, BEAT_SECONDS="1")
         for container in ("postgresql", "reconciler"):
             self.set_env(container, DATABASE_PRIMARY=PRIMARY, DATABASE_STANDBYS=STANDBY)
         self.host = STANDBY if standby else PRIMARY
         if changes.get("standbys"):
             self.containers["postgresql"]["args"] = ["-c", f"listen_addresses={self.host}"]
         self.set_env("exporter", CHECK_SECONDS="0.1")
+        self.backup_port = free_port()
+        if "backup-server" in self.containers:
+            self.set_env(
+                "backup-server",
+                CHECK_SECONDS=look,
+                RETRY_SECONDS="1",
+                PGBACKREST_TLS_SERVER_ADDRESS="127.0.0.1",
+                PGBACKREST_TLS_SERVER_PORT=str(self.backup_port),
+            )
 
     def _args(self, **changes: Any) -> DatabaseArgs:
         identity = Identity(product="fixia", environment="test", owner="o", cost_centre="c")
@@ -133,6 +144,8 @@ class DatabasePod(RecordedPod):
             server = stack.enter_context(self.run("postgresql", *more))
             if reconciled:
                 stack.enter_context(self.run("reconciler"))
+            if "backup-server" in self.containers:
+                stack.enter_context(self.run("backup-server"))
             self.ready(server)
             yield server
 

@@ -37,10 +37,12 @@ class Postgres:
 
     Args:
         folder: for its volume, certificate and log.
+        configuration: what its configuration file says beside what `initdb` writes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: str = CONFIGURATION) -> None:
         self.folder = folder
+        self._configuration = configuration
         self.port = free_port()
         self.authority = folder / "database-authority"
         self.tls = folder / "database-tls"
@@ -92,15 +94,20 @@ class Postgres:
         self, *statements: str, user: str = "postgres", database: str = "fixia"
     ) -> tuple[int, list[str]]:
         """The same without a judgement: the exit code, and all that was said."""
-        assert self._running is not None
         where = ["--host", SOCKETS, "--port", str(self.port), "--username", user, "--dbname", database]
-        ended = self._running.execute(
+        ended = self.running.execute(
             ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]
             + where
             + [f"--command={statement}" for statement in statements],
             timeout=300,
         )
         return ended.code, list(ended.lines)
+
+    @property
+    def running(self) -> Container:
+        """Its container."""
+        assert self._running is not None
+        return self._running
 
     @contextmanager
     def held(self, *statements: str) -> Iterator[None]:
@@ -145,7 +152,7 @@ class Postgres:
         with run_in(system("postgres"), initdb, binds=self._binds, output=self._log) as running:
             assert running.wait(120) == 0, self.log()
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(CONFIGURATION)
+            file.write(self._configuration)
         (self.data / "pg_hba.conf").write_text(ACCESS)
 
     def _answers(self, running: Container) -> bool:

@@ -56,13 +56,16 @@ def openssl(*arguments: str | Path) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
-def sign(folder: Path, authority: Path, *, names: Sequence[str] = ("localhost",)) -> None:
+def sign(
+    folder: Path, authority: Path, *, names: Sequence[str] = ("localhost",), subject: str = "leaf"
+) -> None:
     """Write the files of a Kubernetes TLS Secret: a new key, its certificate, and the authority's own.
 
     Args:
         folder: where they go; each file appears there whole.
         authority: folder of the authority; one is made when there is none.
         names: DNS names and addresses.
+        subject: its common name.
     """
     new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     if not authority.exists():
@@ -74,7 +77,7 @@ def sign(folder: Path, authority: Path, *, names: Sequence[str] = ("localhost",)
     alternative = "subjectAltName=" + ",".join(
         f"{'IP' if name[0].isdecimal() else 'DNS'}:{name}" for name in names
     )
-    openssl(*new, *sign_by, "-subj", "/CN=leaf", "-addext", alternative,
+    openssl(*new, *sign_by, "-subj", f"/CN={subject}", "-addext", alternative,
             "-keyout", made / "tls.key", "-out", made / "tls.crt")  # fmt: skip
     shutil.copy(authority / "ca.crt", made)
     for file in made.iterdir():

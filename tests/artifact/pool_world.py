@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import pulumi
@@ -33,6 +33,15 @@ CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND client_port <> -1
 """
 """Those over the network, which are the pool's."""
+AGAIN_SECONDS = 0.05
+"""A client that could not place an order tries again after so long."""
+
+
+class Server(Protocol):
+    """A database that a pool may be before."""
+
+    port: int
+    authority: Path
 
 
 class PoolPod(RecordedPod):
@@ -44,7 +53,7 @@ class PoolPod(RecordedPod):
         budget: connections of two replicas together.
     """
 
-    def __init__(self, folder: Path, server: Postgres, budget: int = 20) -> None:
+    def __init__(self, folder: Path, server: Server, budget: int = 20) -> None:
         folder.mkdir(exist_ok=True)
         self.port, self.metrics_port = free_port(), free_port()
         self.authority = server.authority
@@ -211,6 +220,7 @@ class Orders(threading.Thread):
         self._over, self._renewal = threading.Event(), threading.Event()
         self.confirmed: set[int] = set()
         self.failed: list[str] = []
+        self.failed_at: list[float] = []
         self.slowest_seconds = 0.0
 
     def run(self) -> None:
@@ -227,7 +237,8 @@ class Orders(threading.Thread):
                         self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
             except (OSError, Refused) as problem:
                 self.failed.append(str(problem))
-                self._over.wait(0.05)
+                self.failed_at.append(time.monotonic())
+                self._over.wait(AGAIN_SECONDS)
 
     def renew(self) -> None:
         """Connect anew after the order that is being placed."""

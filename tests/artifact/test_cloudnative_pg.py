@@ -1,7 +1,10 @@
 """The database by the operator: what is written for it is what its definitions know, and PostgreSQL takes the SQL."""
 
 import json
+import math
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,14 @@ from components.network import Addresses
 from components.platform.authority import Authority, AuthorityArgs
 from components.platform.credentials import Credential
 from components.pods import Resources
+from settings import parameters
 from simulator.faults import MACHINE, Fault
 from simulator.programs.definitions import CLOUDNATIVE_PG, definitions
 from tests.artifact.plain_postgres import Postgres
-from tests.recorder import Recording, is_pulumi_secret, record
+from tests.recorder import ROOT, Recording, is_pulumi_secret, record
 
 NAMESPACE = "fixia-data"
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 ROLES = (*postgres_config.GROUPS, "maintenance")
 EPOCH = 4
 
@@ -44,6 +49,7 @@ def args(**changes: Any) -> CloudNativeDatabaseArgs:
         "storage": "50Gi",
         "credentials": {role: credential(role) for role in ROLES},
         "authority": Authority("authority", AuthorityArgs(identity=identity)),
+        "pool_image": "registry.example/pgbouncer:1.24.1",
         "pool_resources": Resources(cpu="100m", memory="64Mi", memory_limit="128Mi"),
         "budget": 20,
         "api_server": Addresses(name="api-server", cidrs={"10.0.0.1/32": []}, port=443),
@@ -180,6 +186,42 @@ def test_each_login_has_its_epochs_password(recording: Recording) -> None:
     assert told == ["database-app-1"]
 
 
+def test_a_release_waits_until_the_operator_is_done(recording: Recording) -> None:
+    waits = {kind: custom(recording, kind)["metadata"]["annotations"] for kind in ("Cluster", "Pooler")}
+    assert waits["Cluster"] == {"pulumi.com/waitFor": "condition=Ready"}
+    assert waits["Pooler"] == {"pulumi.com/waitFor": "jsonpath={.status.instances}=2"}
+
+
+def test_the_nightly_role_keeps_its_limit(recording: Recording) -> None:
+    roles = {role["name"]: role for role in custom(recording, "Cluster")["spec"]["managed"]["roles"]}
+    limit = re.search(
+        r"CREATE ROLE maintenance LOGIN CONNECTION LIMIT (\d+)", cloudnative_pg_config.sql()["roles.sql"]
+    )
+    assert limit is not None
+    assert roles["maintenance"]["connectionLimit"] == int(limit[1])
+
+
+def test_what_makes_an_instance_gets_through_too(recording: Recording) -> None:
+    """The pods of the operator's jobs are none of the instances', by their labels."""
+    policies = {each.name: each.inputs["spec"] for each in recording.of_type(POLICY)}
+    api_server = [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+    for job, callees in (("initdb", 1), ("join", 2)):
+        spec = policies[f"database-{job}-egress"]
+        labels = {"cnpg.io/cluster": "database", "cnpg.io/jobRole": job}
+        assert spec["podSelector"]["matchLabels"] == labels
+        assert len(spec["egress"]) == callees
+        assert spec["egress"][-1]["to"] == api_server
+    (peer,) = policies["database-join-to-database"]["ingress"][0]["from"]
+    assert peer["podSelector"]["matchLabels"]["cnpg.io/jobRole"] == "join"
+    assert "database-initdb-to-database" not in policies
+
+
+def test_the_pools_image_and_confinement_are_said(recording: Recording) -> None:
+    (container,) = custom(recording, "Pooler")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/pgbouncer:1.24.1"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
 def test_nothing_is_set_that_the_operator_sets(recording: Recording) -> None:
     parameters = custom(recording, "Cluster")["spec"]["postgresql"]["parameters"]
     assert parameters.keys().isdisjoint(cloudnative_pg_config.OPERATORS)
@@ -221,3 +263,59 @@ def test_postgresql_takes_the_sql_and_the_roles_can_what_they_should(server: Pos
     assert server.psql("CREATE TABLE mine ()", user="app_0")[0]
     server.sql("VACUUM orders", "SELECT maintenance.admit()", user="maintenance")
     assert server.psql("SELECT * FROM orders", user="maintenance")[0]
+
+
+def test_its_roles_have_the_timeouts_of_our_own(server: Postgres) -> None:
+    ours = (ROOT / "images/postgres/rootfs/usr/share/database/10-roles.sql").read_text()
+    wanted = {
+        (role, f"{name}={value}")
+        for role, name, value in re.findall(r"\('(\w+)', '(\w+)', '([^']*)'\)", ours)
+        # The owner's are what PostgreSQL has anyway.
+        if (role, name) not in {("owner", "statement_timeout"), ("owner", "lock_timeout")}
+    }
+    assert len(wanted) > 5
+    rows = server.sql(
+        "SELECT rolname || '|' || unnest(setconfig) FROM pg_db_role_setting "
+        "JOIN pg_roles ON pg_roles.oid = setrole"
+    )
+    found = {tuple(row.split("|", 1)) for row in rows}
+    assert {(f"{role}_{epoch}", setting) for role, setting in wanted for epoch in range(3)} <= found
+
+
+def test_the_bounds_of_parameters_are_postgresqls_own(server: Postgres) -> None:
+    server.sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA platform")
+    told = server.sql(
+        "SELECT name, vartype, coalesce(unit, ''), coalesce(min_val, ''), coalesce(max_val, ''), enumvals "
+        "FROM pg_settings"
+    )
+    rows = [row.split("|") for row in told if row.split("|")[0] in postgres_config.ALLOWED]
+    assert {row[0] for row in rows} == postgres_config.ALLOWED
+    for name, kind, unit, lowest, highest, choices in rows:
+        if kind in ("bool", "enum"):
+            assert parameters.CHOICES[name] == (
+                tuple(choices.strip("{}").split(",")) if choices else ("on", "off")
+            )
+            continue
+        number = parameters.NUMBERS[name]
+        assert (name in parameters.FRACTIONS) is (kind == "real")
+        assert bool(number.units) is bool(unit)
+        if unit:
+            amount, called = re.fullmatch(r"(\d*)(\w+)", unit).groups()  # type: ignore[union-attr]
+            assert number.unit == int(amount or 1) * number.units[called]
+        # The log's least is two segments, which only the start tells.
+        assert number.lowest == max(float(lowest), 32 if name in ("max_wal_size", "min_wal_size") else -1)
+        assert number.highest == min(float(highest), 2**31 - 1)
+
+
+def test_what_the_settings_take_postgresql_takes(server: Postgres) -> None:
+    """Each parameter at its least and its most, in every unit that it may be written in."""
+    for name, number in parameters.NUMBERS.items():
+        for value in (str(number.lowest), str(number.highest)):
+            assert parameters.valid_instead(name, value) is None
+        for unit in number.units:
+            size = number.unit / Decimal(number.units[unit])
+            value = f"{max(1, math.ceil(max(number.lowest, 1) * size))}{unit}"
+            taken = parameters.valid_instead(name, value) is None
+            code, said = server.psql(f"ALTER SYSTEM SET {name} = '{value}'")
+            assert (code == 0) is taken or name in ("max_wal_size", "min_wal_size"), (name, value, said)
+            server.sql(f"ALTER SYSTEM RESET {name}")

@@ -201,6 +201,21 @@ def test_a_new_password_is_good_at_once_and_the_old_one_is_not(pod: PoolPod, ser
             server.sql(f"ALTER ROLE app_1 PASSWORD '{PASSWORDS['app_1']}'")
 
 
+@pytest.mark.parametrize("iterations", [1, 4096])
+def test_a_login_is_passed_on_however_often_its_password_is_hashed(
+    pod: PoolPod, server: Postgres, iterations: int
+) -> None:
+    server.sql(f"SET scram_iterations = {iterations}; CREATE ROLE hashed LOGIN PASSWORD 'known'")
+    try:
+        with pod.serving():
+            with pod.client("hashed", "known") as client:
+                assert client(WHO) == [("hashed", "hashed")]
+            with pytest.raises(Refused, match="authentication failed"):
+                pod.client("hashed", "unknown")
+    finally:
+        server.sql("DROP ROLE hashed")
+
+
 def test_no_password_is_in_an_argument_environment_configuration_or_log(pod: PoolPod) -> None:
     with pod.serving() as running, pod.client() as client:
         client("SELECT 1")

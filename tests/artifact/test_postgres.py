@@ -258,6 +258,33 @@ def test_a_rotation_locks_nobody_out_and_restarts_nothing(database: DatabasePod)
         assert connected.poll() is None
 
 
+ONCE = {"SCRAM_ITERATIONS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "told", "iterations"),
+    [
+        ("app", "x7Kq" * 12, {}, "4096"),
+        ("app", "x7Kq" * 12, ONCE, "1"),
+        ("app", "thought of by somebody, 1 And Long Enough, too", ONCE, "4096"),
+        ("app", "x7Kq" * 9, ONCE, "4096"),
+        ("app", "nodigitsatallbutverylongandwithUPPERCASE" * 2, ONCE, "4096"),
+        ("exporter", "x7Kq" * 12, ONCE, "4096"),
+    ],
+)
+def test_only_what_was_generated_for_the_product_is_hashed_less(
+    database: DatabasePod, role: str, given: str, told: dict[str, str], iterations: str
+) -> None:
+    database.set_env("reconciler", **told)
+    database.write_secret(f"{role}-password", given)
+    login = postgres_config.login(role, EPOCH) if role in postgres_config.GROUPS else role
+    with database.serving() as server:
+        eventually(lambda: f"changed {login}\n" in database.log("reconciler"), "the change")
+        ask = "SELECT rolname, split_part(split_part(rolpassword, '$', 2), ':', 1) FROM pg_authid"
+        assert f"{login}|{iterations}" in database.root(server, ask)
+        assert database.sql(server, "SELECT 1", role=role, secret=given) == ["1"]
+
+
 def test_a_password_that_is_withdrawn_is_good_for_nobody(database: DatabasePod) -> None:
     with database.serving() as server:
         database.sql(server, "SELECT 1", secret=password("app", "-next"), user="app_2")

@@ -11,10 +11,10 @@ FILLED_IN = re.compile(r"\b(PID|NAME|GID|TABLE)\b(?! maintenance| platform)")
 
 
 def questions() -> dict[str, str]:
-    """Every one of the runbooks on the database that has nothing to fill in."""
+    """Every one of the runbooks that has nothing to fill in."""
     return {
         f"{page.name}: {question}": question
-        for page in sorted((ROOT / "docs" / "runbooks").glob("data*.md"))
+        for page in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
         for _, question in QUESTION.findall(page.read_text(encoding="utf-8"))
         if not FILLED_IN.search(question) and "wal_receiver" not in question
     }

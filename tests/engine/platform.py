@@ -29,7 +29,7 @@ def program_copy(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for part in ("__main__.py", "Pulumi.yaml"):
         shutil.copy(ROOT / part, folder)
-    for part in ("components", "settings", "policies"):
+    for part in ("components", "settings", "policies", "images"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / ".venv").symlink_to(ROOT / ".venv")
     return folder

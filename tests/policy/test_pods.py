@@ -2,7 +2,7 @@
 
 import pytest
 
-from baseline.manifests import has_pods, is_namespaced, kind_of
+from baseline.manifests import has_pods, kind_of
 from baseline.model import UNKNOWN, Resource, ResourcePolicy
 from baseline.pods import POLICIES
 from baseline.tree import MalformedError
@@ -10,7 +10,6 @@ from tests.policy.cases.builders import (
     DEPLOYMENT,
     POD,
     TEMPLATES,
-    Case,
     findings,
     pod_object,
     policy_named,
@@ -18,12 +17,6 @@ from tests.policy.cases.builders import (
     spec_path,
     workload,
 )
-from tests.policy.cases.pods import CASES
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_case(case: Case) -> None:
-    assert findings(policy_named(case.policy), *case.resources) == case.found
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
@@ -110,7 +103,6 @@ def test_other_kinds_hold_no_pods(type_token: str) -> None:
 
 def test_provider_and_malformed_tokens_are_no_kinds() -> None:
     assert [kind_of(token) for token in ("pulumi:providers:kubernetes", "kubernetes:Pod", "")] == [None] * 3
-    assert not is_namespaced("pulumi:providers:kubernetes")
 
 
 def test_label_is_kind_and_name() -> None:

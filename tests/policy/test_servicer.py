@@ -13,7 +13,9 @@ from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 from pulumi_policy.policy import _PolicyAnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_OBJECT_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
-from baseline.adapter import as_pulumi_policy, to_plain
+from baseline.adapter import EXEMPTIONS_CURRENT, as_pulumi_policies, as_pulumi_policy, to_plain
+from baseline.decoding import remember
+from baseline.exemptions import Ledger
 from baseline.model import UNKNOWN, Policy, Resource, StackPolicy, Value, Violation
 from baseline.pack import PACK_NAME, POLICIES
 from baseline.subjects import ObjectPolicy
@@ -21,12 +23,14 @@ from tests.policy.cases import ALL
 from tests.policy.cases.builders import DEPLOYMENT, NAMESPACE, POD, Case, policy_named, resource, workload
 from tests.policy.cases.namespaces import wall
 
+assert remember(), "the SDK has changed: see decoding.py"
+
 PRIVILEGED = "containers[0].securityContext.privileged"
 
 
 def servicer(policies: Iterable[Policy] = POLICIES) -> Any:
     """Build what `PolicyPack` would serve, without serving it."""
-    served = [as_pulumi_policy(policy) for policy in policies]
+    served = as_pulumi_policies(policies, Ledger())
     return _PolicyAnalyzerServicer(PACK_NAME, "0.1.0", served, EnforcementLevel.MANDATORY)
 
 
@@ -52,30 +56,54 @@ def struct(properties: Mapping[str, Any]) -> Any:
     return result
 
 
-def analyze(one: Resource, policies: Iterable[Policy] = POLICIES) -> Any:
-    request = analyzer_pb2.AnalyzeRequest(
-        type=one.type, name=one.name, urn=one.urn, properties=struct(on_the_wire(one.properties))
+def request(one: Resource) -> Any:
+    """Write a resource as the engine sends it to resource policies."""
+    return analyzer_pb2.AnalyzeRequest(
+        type=one.type,
+        name=one.name,
+        urn=one.urn,
+        properties=struct(on_the_wire(one.properties)),
+        options=analyzer_pb2.AnalyzerResourceOptions(protect=bool(one.protected)),
     )
-    return servicer(policies).Analyze(request, None)
 
 
-def analyze_stack(*resources: Resource, policies: Iterable[Policy] = POLICIES) -> Any:
-    request = analyzer_pb2.AnalyzeStackRequest(
+def stack_request(resources: Iterable[Resource]) -> Any:
+    """Write resources as the engine sends them to stack policies."""
+    return analyzer_pb2.AnalyzeStackRequest(
         resources=[
             analyzer_pb2.AnalyzerResource(
-                type=one.type, name=one.name, urn=one.urn, properties=struct(on_the_wire(one.properties))
+                type=one.type,
+                name=one.name,
+                urn=one.urn,
+                properties=struct(on_the_wire(one.properties)),
+                options=analyzer_pb2.AnalyzerResourceOptions(protect=bool(one.protected)),
+                propertyDependencies={
+                    key: analyzer_pb2.AnalyzerPropertyDependencies(urns=urns)
+                    for key, urns in one.links.items()
+                },
             )
             for one in resources
         ]
     )
-    return servicer(policies).AnalyzeStack(request, None)
+
+
+def analyze(one: Resource, policies: Iterable[Policy] = POLICIES) -> Any:
+    return servicer(policies).Analyze(request(one), None)
+
+
+def analyze_stack(*resources: Resource, policies: Iterable[Policy] = POLICIES) -> Any:
+    return servicer(policies).AnalyzeStack(stack_request(resources), None)
 
 
 def level_names(response: Any) -> list[str]:
     return [analyzer_pb2.EnforcementLevel.Name(found.enforcementLevel) for found in response.diagnostics]
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+ON_THE_WIRE = [case for case in ALL if all(one.protected is not None for one in case.resources)]
+"""The engine always says whether a resource is protected; only manifests don't."""
+
+
+@pytest.mark.parametrize("case", ON_THE_WIRE, ids=str)
 def test_case_through_the_servicer(case: Case) -> None:
     policy = policy_named(case.policy)
     if isinstance(policy, StackPolicy):
@@ -83,8 +111,8 @@ def test_case_through_the_servicer(case: Case) -> None:
     else:
         responses = [analyze(one, [policy]) for one in case.resources]
     diagnostics = [found for response in responses for found in response.diagnostics]
-    failed = [found.message for found in diagnostics if found.enforcementLevel == analyzer_pb2.MANDATORY]
-    advised = [found.message for found in diagnostics if found.enforcementLevel == analyzer_pb2.ADVISORY]
+    failed = [found.message for found in diagnostics if "undecided until" not in found.message]
+    advised = [found.message for found in diagnostics if "undecided until" in found.message]
     wrong = [path for path, value in case.found.items() if value is not UNKNOWN]
     undecided = [path for path, value in case.found.items() if value is UNKNOWN]
     assert len(failed) == len(wrong)
@@ -122,7 +150,7 @@ def test_unknown_value_does_not_hide_the_faults_after_it() -> None:
 
 
 def test_unknown_value_that_no_policy_reads_is_of_no_concern() -> None:
-    assert level_names(analyze(workload(edits={"containers[0].image": UNKNOWN}))) == []
+    assert level_names(analyze(workload(edits={"containers[0].imagePullPolicy": UNKNOWN}))) == []
 
 
 def test_unknown_value_in_one_resource_does_not_hide_the_next() -> None:
@@ -152,19 +180,19 @@ def test_unknown_secret_is_undecided() -> None:
     request = analyzer_pb2.AnalyzeRequest(
         type="kubernetes:core/v1:Secret", name="key", urn="urn", properties=struct(properties)
     )
-    response = servicer().Analyze(request, None)
+    response = servicer([policy_named("no-default-namespace")]).Analyze(request, None)
     assert level_names(response) == ["ADVISORY"]
     assert "Secret/key: metadata.namespace" in response.diagnostics[0].message
 
 
 def test_policies_of_other_kinds_are_not_applicable_rather_than_passed() -> None:
-    response = analyze(resource("aws:s3/bucket:Bucket", {"bucket": UNKNOWN}))
+    response = analyze(resource("aws:s3/bucketMetric:Metric", {"bucket": UNKNOWN}))
     assert level_names(response) == []
     assert {skipped.policy_name for skipped in response.not_applicable} == {
         policy.name for policy in POLICIES if not isinstance(policy, StackPolicy)
     }
     assert [skipped.policy_name for skipped in analyze_stack().not_applicable] == [
-        "default-deny-per-namespace"
+        policy.name for policy in POLICIES if isinstance(policy, StackPolicy)
     ]
 
 
@@ -213,17 +241,21 @@ def test_fault_of_a_stack_policy_is_a_violation_that_says_so() -> None:
 
 def test_pack_describes_itself_to_the_engine() -> None:
     described = {info.name: info for info in servicer().GetAnalyzerInfo(None, None).policies}
-    assert list(described) == [policy.name for policy in POLICIES]
+    assert list(described) == [*(policy.name for policy in POLICIES), EXEMPTIONS_CURRENT]
     for policy in POLICIES:
         info = described[policy.name]
-        assert info.enforcementLevel == analyzer_pb2.MANDATORY
+        level = analyzer_pb2.EnforcementLevel.Name(info.enforcementLevel)
+        assert level == policy.level.name
+        assert set(info.configSchema.properties) == {"exemptions", *policy.options}
         assert list(info.tags) == list(policy.anchors)
         assert info.remediation_steps == policy.remedy
         assert info.framework.reference == policy.framework.reference
         assert info.url == policy.framework.url
         assert info.severity != analyzer_pb2.POLICY_SEVERITY_UNSPECIFIED
     stack = {name for name, info in described.items() if info.policy_type == analyzer_pb2.POLICY_TYPE_STACK}
-    assert stack == {"default-deny-per-namespace"}
+    assert stack == {policy.name for policy in POLICIES if isinstance(policy, StackPolicy)} | {
+        EXEMPTIONS_CURRENT
+    }
 
 
 def test_policy_of_no_known_sort_is_refused() -> None:
@@ -236,7 +268,7 @@ def test_policy_of_no_known_sort_is_refused() -> None:
         name="odd-one", description="A.", remedy="B.", severity=Severity.LOW, framework=framework, anchors=()
     )
     with pytest.raises(TypeError, match="odd-one"):
-        as_pulumi_policy(odd)
+        as_pulumi_policy(odd, Ledger())
 
 
 def test_proxies_become_plain_data() -> None:

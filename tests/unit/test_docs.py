@@ -14,6 +14,8 @@ FOLDERS = "components|settings|policies|simulator|tests|docs|bench|images"
 FILE = re.compile(rf"`((?:{FOLDERS})/[\w./-]+\.\w+)(?:::(\w+))?`")
 FOLDER = re.compile(rf"`((?:{FOLDERS})/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+RUNBOOK = re.compile(r'docs/runbooks/([\w-]+\.md)(?:, \\?"([\w ]+)\\?")?')
+"""A runbook that a program names, and the words under which it tells of this case."""
 TARGET = re.compile(r"\bmake ([a-z][a-z-]+)\b")
 
 
@@ -51,3 +53,20 @@ def test_every_make_target_is_in_the_help() -> None:
     assert set(re.findall(r"^\.PHONY: ([a-z-]+)", makefile, re.MULTILINE)) == set(
         re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
     )
+
+
+@pytest.mark.parametrize("folder", ["components", "images", "settings"])
+def test_every_runbook_that_a_program_names_exists_and_tells_of_the_case(folder: str) -> None:
+    named = {
+        found
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in {".py", ".sh", ".sql", ".jq"}
+        for found in RUNBOOK.findall(file.read_text(encoding="utf-8"))
+    }
+    assert named
+    for runbook, case in named:
+        page = ROOT / "docs" / "runbooks" / runbook
+        assert page.is_file(), f"{folder} names {runbook}"
+        assert not case or f'"{case}"' in page.read_text(encoding="utf-8"), (
+            f"{runbook} tells nothing of {case}"
+        )

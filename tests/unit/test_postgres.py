@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.backup.repository import Place, Repository, StaticKeys, WebIdentity
 from components.base import Identity
 from components.data import postgres_config
 from components.data.postgres import GRACE_SECONDS, Database, DatabaseArgs
@@ -304,3 +305,70 @@ def test_the_image_has_what_the_pods_run(alone: Recording) -> None:
         assert script.read_text().startswith("#!")
     passwd = (IMAGES / "postgres/rootfs/etc/passwd").read_text()
     assert re.search(r"^postgres:x:10001:10001:", passwd, re.MULTILINE)
+
+
+def repository(*, web: bool = True) -> Repository:
+    place = Place(bucket="fixia-backups", region="eu-central-1", endpoint="s3.eu-central-1.amazonaws.com")
+    keys = StaticKeys(key=credential("key"), secret=credential("secret"))
+    access = WebIdentity(role="arn:aws:iam::123456789012:role/database") if web else keys
+    return Repository(place=place, cipher=credential("cipher"), access={"database": access})
+
+
+@pytest.fixture(scope="module")
+def archiving() -> Recording:
+    return recorded(repository=repository(), standbys=1)
+
+
+def containers_of(recording: Recording, name: str = "database-stateful-set") -> dict[str, Any]:
+    spec = recording.one("kubernetes:apps/v1:StatefulSet", name).inputs["spec"]["template"]["spec"]
+    return {container["name"]: container for container in spec["containers"]}
+
+
+def test_with_a_repository_every_segment_is_archived_within_a_minute(archiving: Recording) -> None:
+    conf = archiving.one("kubernetes:core/v1:ConfigMap", "database-config").inputs["data"]["postgresql.conf"]
+    assert "\narchive_mode = on\n" in conf
+    assert "\narchive_command = 'pgbackrest --stanza=main archive-push %p'\n" in conf
+    assert "\narchive_timeout = 60s\n" in conf
+
+
+def test_the_server_of_the_backups_can_read_the_volume_and_not_write(archiving: Recording) -> None:
+    server = containers_of(archiving)["backup-server"]
+    mounts = {mount["name"]: mount for mount in server["volumeMounts"]}
+    assert mounts["data"]["readOnly"] is True
+    assert mounts["data"]["mountPath"] == "/var/lib/postgresql/data"
+    assert "secrets" not in mounts
+    # A database that nobody can back up serves its clients all the same.
+    assert "readinessProbe" not in server
+    spec = archiving.one("kubernetes:apps/v1:StatefulSet", "database-stateful-set").inputs["spec"][
+        "template"
+    ]["spec"]
+    (role,) = [volume["secret"] for volume in spec["volumes"] if volume["name"] == "backup-role"]
+    assert [item["key"] for item in role["items"]] == ["backup-password"]
+
+
+def test_backups_are_taken_from_the_primary_and_every_server_could_archive(archiving: Recording) -> None:
+    standby = containers_of(archiving, "database-standby-stateful-set")
+    assert "backup-server" not in standby
+    for containers in (standby, containers_of(archiving)):
+        env = {each["name"]: each.get("value") for each in containers["postgresql"]["env"]}
+        assert env["PGBACKREST_CONFIG_INCLUDE_PATH"] == "/run/secrets/repository"
+        assert env["AWS_ROLE_ARN"] == "arn:aws:iam::123456789012:role/database"
+    service = archiving.one("kubernetes:core/v1:Service", "database-service").inputs["spec"]
+    assert {port["name"]: port["port"] for port in service["ports"]} == {"postgresql": 5432, "backup": 8432}
+
+
+def test_only_with_a_repository_is_the_storage_called(alone: Recording, archiving: Recording) -> None:
+    def egress(recording: Recording) -> set[str]:
+        policies = recording.of_type("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+        return {each.name for each in policies if each.name.endswith("-archive-egress")}
+
+    assert egress(alone) == set()
+    assert egress(archiving) == {"database-archive-egress", "database-standby-archive-egress"}
+    assert "backup-server" not in containers_of(alone)
+
+
+@pytest.mark.parametrize(("web", "name"), [(True, "backup-database"), (False, None)])
+def test_the_account_has_the_name_that_its_role_trusts(web: bool, name: str | None) -> None:
+    recording = recorded(repository=repository(web=web))
+    account = recording.one("kubernetes:core/v1:ServiceAccount", "database-account").inputs
+    assert account["metadata"].get("name") == name

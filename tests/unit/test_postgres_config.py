@@ -161,9 +161,10 @@ def test_only_tls_and_passwords_from_outside_and_the_superuser_from_within() -> 
     assert rules[0] == ["local", "all", "postgres", "peer"]
     assert rules[-1] == ["host", "all", "all", "all", "reject"]
     let_in = [rule for rule in rules[1:] if rule[-1] != "reject"]
-    assert [rule[0] for rule in let_in] == ["hostssl", "hostssl"]
+    assert [rule[0] for rule in let_in] == ["local", "hostssl", "hostssl"]
     assert {rule[-1] for rule in let_in} == {"scram-sha-256"}
-    assert [rule[1] for rule in let_in] == ["replication", '"my_product"']
+    assert [rule[1] for rule in let_in] == ['"my_product"', "replication", '"my_product"']
+    assert let_in[0][2] == "backup"
 
 
 def test_logins_take_turns() -> None:

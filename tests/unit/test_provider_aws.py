@@ -230,6 +230,24 @@ def test_the_account_answers(aws: Aws) -> None:
         aws.invoke("aws:ec2/getAmi:getAmi", {})
 
 
+def test_the_account_is_the_one_that_the_program_allows(aws: Aws) -> None:
+    other = Aws(Store())
+    other.configure({"region": "eu-central-1", "allowedAccountIds": '["210987654321"]'})
+    assert other.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["arn"] == (
+        "arn:aws:iam::210987654321:user/simulated"
+    )
+    inputs = accepted(other, ROLE, {"name": "backup", "assumeRolePolicy": TRUST})
+    assert other.create(resource(ROLE), inputs)[1]["arn"] == "arn:aws:iam::210987654321:role/backup"
+    root = {"AWS": "arn:aws:iam::210987654321:root"}
+    policy = {"Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": root}}
+    key = accepted(other, KEY, {"policy": json.dumps(policy)})
+    assert ":210987654321:key/" in other.create(resource(KEY), key)[1]["arn"]
+    assert refused(aws, KEY, {"policy": json.dumps(policy)}), "the other account's root is nobody here"
+    several = Aws(Store())
+    several.configure({"region": "eu-central-1", "allowedAccountIds": '["210987654321", "1"]'})
+    assert several.account() == "123456789012"
+
+
 def test_a_policy_document_is_rendered(aws: Aws) -> None:
     answer = aws.invoke(
         "aws:iam/getPolicyDocument:getPolicyDocument",

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
     load_ssh_private_key,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from simulator.providers.cloudflare import Cloudflare
 from simulator.providers.core import ProviderError, Resource
@@ -156,7 +157,7 @@ def test_no_key_is_said_without_quoting_it() -> None:
     with pytest.raises(ProviderError, match=r"^privateKeyPem: no private key in PEM format$"):
         make(REQUEST, {"privateKeyPem": "-----BEGIN NONSENSE-----"})
     with pytest.raises(ProviderError, match="does not make"):
-        make("tls:index/selfSignedCert:SelfSignedCert", {})
+        make("tls:index/certificate:Certificate", {})
 
 
 def test_every_change_makes_a_new_one_and_a_refresh_changes_nothing() -> None:
@@ -190,3 +191,60 @@ def test_the_origin_ca_refuses_what_it_does_not_sell() -> None:
     ]
     with pytest.raises(ProviderError, match="could not be parsed"):
         provider.create(resource(ORIGIN), {**inputs, "requestedValidity": 90})
+
+
+AUTHORITY = "tls:index/selfSignedCert:SelfSignedCert"
+SIGNED = "tls:index/locallySignedCert:LocallySignedCert"
+
+
+def authority() -> tuple[str, Properties]:
+    """A key, and the authority's certificate that it signed."""
+    pem = key()["privateKeyPem"]
+    asked = {
+        "privateKeyPem": pem,
+        "subject": {"commonName": "shop"},
+        "isCaCertificate": True,
+        "validityPeriodHours": 48,
+        "allowedUses": ["cert_signing"],
+    }
+    return pem, make(AUTHORITY, asked)[1]
+
+
+def signed(pem: str, certificate: str, **changes: Any) -> Properties:
+    asked = {
+        "certRequestPem": request()["certRequestPem"],
+        "caPrivateKeyPem": pem,
+        "caCertPem": certificate,
+        "validityPeriodHours": 24,
+        "allowedUses": ["digital_signature", "client_auth"],
+    }
+    return make(SIGNED, asked | changes)[1]
+
+
+def test_an_authority_signs_itself_and_then_others() -> None:
+    pem, outputs = authority()
+    root = x509.load_pem_x509_certificate(outputs["certPem"].encode())
+    root.verify_directly_issued_by(root)
+    assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is True
+    leaf = x509.load_pem_x509_certificate(signed(pem, outputs["certPem"])["certPem"].encode())
+    leaf.verify_directly_issued_by(root)
+    uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(uses) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == HOSTS
+    assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(hours=24)
+
+
+def test_only_the_authoritys_own_key_signs() -> None:
+    _, outputs = authority()
+    with pytest.raises(ProviderError, match="not the key of the certificate"):
+        signed(key()["privateKeyPem"], outputs["certPem"])
+    pem, _ = authority()
+    with pytest.raises(ProviderError, match="no certificate or request"):
+        signed(pem, "-----BEGIN NONSENSE-----")
+
+
+def test_a_use_that_there_is_not_is_refused() -> None:
+    inputs = {"allowedUses": ["client_auth", "clients"], "validityPeriodHours": 1}
+    (found,) = refusals(Tls(Store(None)), AUTHORITY, inputs)
+    assert found.startswith("allowedUses[1]: expected one of digital_signature")

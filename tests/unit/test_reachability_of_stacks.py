@@ -40,8 +40,25 @@ PARTS: Final[Mapping[str, Part]] = {
     "database": Part(
         pods="fixia-data/statefulset/database",
         listens=[("fixia-data/statefulset/database", "TCP", 5432)],
-        calls=["dns"],
+        # Its log goes to the backups' storage, whose addresses are the internet's.
+        calls=["dns", "internet"],
     ),
+    "backup-server": Part(listens=[("fixia-data/statefulset/database", "TCP", 8432)]),
+    **{
+        job: Part(pods=f"fixia-{namespace}/cronjob/backups-{job}", calls=[*callees, "dns", "internet"])
+        for job, (namespace, *callees) in {
+            "backup": ("data", "database", "backup-server"),
+            "freshness": ("data", "database", "backup-server"),
+            "snapshot": ("data", "database", "backup-server"),
+            "dump": ("data", "database"),
+            "restore-table": ("data", "database"),
+            # Copies are restored where nothing of the platform's is in reach.
+            "restore-test": ("restore",),
+            "drill": ("restore",),
+            "scratch": ("restore",),
+        }.items()
+    },
+    "backups-monitor": Part(pods="fixia-data/deployment/backups-monitor", calls=["dns", "internet"]),
     "pool": Part(
         pods="fixia-data/deployment/pool",
         listens=[("fixia-data/deployment/pool", "TCP", 6432)],
@@ -69,6 +86,9 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     product = json.loads(config["fixia:stack"])["product"]
     workloads = json.loads(config["fixia:workloads"])
     parts = {**{name: _part(name, workload, product) for name, workload in workloads.items()}, **PARTS}
+    outside = json.loads(config["fixia:backup"]).get("external")
+    if outside and "replica" not in outside:
+        del parts["drill"]  # it reads the copy
     release = json.loads(config["fixia:release"])["workload"]
     # The new version calls whom it calls, and nobody calls it. Migrations alone go to the database itself.
     parts["smoke"] = replace(parts[release], pods=f"{product}-app/job/release-smoke-job", listens=[])
@@ -196,7 +216,7 @@ def test_the_page_marks_what_only_some_stacks_have() -> None:
     api = json.loads(stack_config("staging")["fixia:workloads"])["api"]
     alone = {**api, "talksTo": ["internet"], "public": None}
     config = stack_config("staging") | {"fixia:workloads": json.dumps({"api": alone})}
-    for section in ("release", "cache", "database", "entrance"):
+    for section in ("release", "cache", "database", "backup", "edge", "entrance"):
         del config[f"fixia:{section}"]
     objects = kubernetes_objects(record_program(config, "staging"))
     lax = [thing for thing in objects if thing["kind"] != "NetworkPolicy"]

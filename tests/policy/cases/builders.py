@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -11,6 +11,8 @@ from baseline.model import Policy, Resource, ResourcePolicy, StackPolicy, Value
 from baseline.pack import POLICIES
 
 Block = dict[str, Value]
+
+IMAGE: Final = f"ghcr.io/shop/app:1.0@sha256:{'0' * 64}"
 
 ABSENT: Final = None
 """As the value of an edit: remove the property."""
@@ -50,9 +52,19 @@ class Case:
         return f"{self.policy}: {self.kind}: {self.title}"
 
 
+OPTIONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "backup-contract": {"by_hand": ("backup-by-hand",)},
+    "cf-records-proxied": {"unproxied": ("mail.shop.example",)},
+    "no-nodeport-loadbalancer": {"entrances": ("shop/entrance",)},
+    "pull-secrets-for-private-registries": {"registries": ("registry.internal",)},
+}
+"""What the cases set for policies that do little without it."""
+
+
 def policy_named(name: str) -> Policy:
-    """Return a policy of the pack."""
-    return next(policy for policy in POLICIES if policy.name == name)
+    """Return a policy of the pack, with the options of the cases."""
+    policy = next(policy for policy in POLICIES if policy.name == name)
+    return replace(policy, options={**policy.options, **OPTIONS.get(name, {})})
 
 
 def findings(policy: Policy, *resources: Resource) -> dict[str, Value]:
@@ -62,7 +74,7 @@ def findings(policy: Policy, *resources: Resource) -> dict[str, Value]:
         case ResourcePolicy():
             violations = [violation for resource in selected for violation in policy.evaluate(resource)]
         case StackPolicy():
-            violations = list(policy.check(selected))
+            violations = list(policy.evaluate(selected))
         case _:
             raise TypeError(policy.name)
     by_path = {violation.path: violation.found for violation in violations}
@@ -70,9 +82,46 @@ def findings(policy: Policy, *resources: Resource) -> dict[str, Value]:
     return by_path
 
 
-def resource(type_token: str, properties: Block, name: str = "web") -> Resource:
+Row = tuple[Kind, str, tuple[Resource, ...], dict[str, Value]]
+
+
+def cases(policy: str, *rows: Row) -> tuple[Case, ...]:
+    """Turn the rows of a policy into its cases."""
+    return tuple(Case(policy, *row) for row in rows)
+
+
+def resource(
+    type_token: str,
+    properties: Block,
+    name: str = "web",
+    *,
+    protected: bool | None = False,
+    links: Mapping[str, tuple[str, ...]] | None = None,
+) -> Resource:
     """Build a resource of a stack."""
-    return Resource(type_token, name, f"urn:pulumi:dev::shop::{type_token}::{name}", properties)
+    return Resource(type_token, name, urn(type_token, name), properties, protected, links or {})
+
+
+def urn(type_token: str, name: str) -> str:
+    """Return a resource's address in the stack of the tables."""
+    return f"urn:pulumi:dev::shop::{type_token}::{name}"
+
+
+OWNED: Final[Block] = {"owner": "team", "environment": "dev", "cost-centre": "shop"}
+"""The labels that every object must have."""
+
+
+def labelled(kind: str, spec: Value, name: str = "web", **metadata: Value) -> Resource:
+    """Build a Kubernetes object with a specification, in the namespace `shop`.
+
+    Args:
+        kind: The type token without its provider, such as ``core/v1:Service``.
+        spec: The specification; None for none.
+        name: The object's name and the resource's.
+        **metadata: Metadata beside or instead of name, namespace and labels.
+    """
+    own: Block = {"name": name, "namespace": "shop", "labels": dict(OWNED), **metadata}
+    return resource(f"kubernetes:{kind}", {"metadata": own, **({} if spec is None else {"spec": spec})}, name)
 
 
 def edited(block: Block, edits: Mapping[str, Value]) -> Block:
@@ -89,7 +138,7 @@ def edited(block: Block, edits: Mapping[str, Value]) -> Block:
         if isinstance(target, list) and isinstance(last, int):
             target[last] = value
         elif isinstance(target, dict) and value is ABSENT:
-            del target[last]
+            target.pop(last, None)
         elif isinstance(target, dict):
             target[last] = value
         else:
@@ -101,7 +150,10 @@ def container(name: str) -> Block:
     """Build a container that passes every policy."""
     return {
         "name": name,
-        "image": "registry.example/app@sha256:0",
+        "image": IMAGE,
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}},
+        "livenessProbe": {"httpGet": {"path": "/alive", "port": 8080}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -113,7 +165,14 @@ def container(name: str) -> Block:
 def pod_spec() -> Block:
     """Build a pod's specification that passes every policy, with a container of each sort."""
     return {
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "serviceAccountName": "web",
+        "automountServiceAccountToken": False,
+        "topologySpreadConstraints": [{"topologyKey": "kubernetes.io/hostname"}],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "initContainers": [container("migrate")],
         "containers": [container("app")],
         "ephemeralContainers": [container("debug")],
@@ -164,8 +223,10 @@ def spec_path(type_token: str) -> str:
 
 def pod_object(type_token: str = DEPLOYMENT, edits: Mapping[str, Value] | None = None) -> Block:
     """Build an object with a pod; the edits' paths begin at the pod's specification."""
-    properties: Block = {"metadata": {"name": "web", "namespace": "shop"}}
-    return edited(properties, {spec_path(type_token): edited(pod_spec(), edits or {})})
+    properties: Block = {"metadata": {"name": "web", "namespace": "shop", "labels": dict(OWNED)}}
+    template = TEMPLATES[type_token]
+    labelled_pod: Block = {f"{template}.metadata.labels": {"app": "web"}} if template else {}
+    return edited(properties, {**labelled_pod, spec_path(type_token): edited(pod_spec(), edits or {})})
 
 
 def workload(type_token: str = DEPLOYMENT, edits: Mapping[str, Value] | None = None) -> Resource:

@@ -14,6 +14,7 @@ from tests.policy.cases.builders import (
     Block,
     Case,
     Kind,
+    cases,
     edited,
     pod_object,
     resource,
@@ -32,14 +33,6 @@ def namespace(labels: Value, type_token: str = NAMESPACE) -> tuple[Resource, ...
 def labelled(level: Value) -> Block:
     """Labels that enforce a level."""
     return {ENFORCE_LABEL: level}
-
-
-Row = tuple[Kind, str, tuple[Resource, ...], dict[str, Value]]
-
-
-def cases(policy: str, *rows: Row) -> tuple[Case, ...]:
-    """Turn the rows of a policy into its cases."""
-    return tuple(Case(policy, *row) for row in rows)
 
 
 POD_SECURITY = cases(

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Starts PostgreSQL on the pod's volume, making the data folder first where there is none.
 #
-# Arguments are the server's. Environment: PGDATA; PGPORT; DATABASE_ROLE, `primary` or `standby`; as peers.sh, and
-# for a standby as standby.sh.
+# Arguments are the server's. Environment: PGDATA; PGPORT; DATABASE_ROLE, `primary` or `standby`; as peers.sh and
+# restore.sh, and for a standby as standby.sh.
 set -euo pipefail
 
 here=${0%/*}
@@ -12,6 +12,7 @@ bin=/usr/lib/postgresql/17/bin
 
 . "$here/peers.sh"
 . "$here/standby.sh"
+. "$here/restore.sh"
 
 say() { echo "entrypoint: $*"; }
 refuse() { say "refused: $*"; exit 78; } # EX_CONFIG: a restart alone mends nothing
@@ -37,9 +38,30 @@ initialise() {
     sync "$volume"
 }
 
-stopping= server=
+stopping= server= recovering=
 # Whoever stops a pod says SIGTERM, upon which PostgreSQL would wait for every client to leave by itself.
 trap 'stopping=1; [ -z "$server" ] || kill -INT "$server"' TERM INT
+
+# A program that takes its time, and is asked to stop when the pod is. The shell itself would wait for its end.
+asked() {
+    local code=0
+    "$@" &
+    server=$!
+    [ -z "$stopping" ] || kill -INT "$server"
+    while :; do
+        wait "$server" && code=0 || code=$?
+        # A signal that was passed on ends `wait` too, and the program later.
+        kill -0 "$server" 2>/dev/null || break
+    done
+    server=
+    return "$code"
+}
+
+if [ "$DATABASE_ROLE" = standby ]; then
+    restore_standby
+else
+    restore
+fi
 
 if [ -e "$PGDATA/PG_VERSION" ]; then
     found=$(<"$PGDATA/PG_VERSION")
@@ -49,12 +71,18 @@ elif [ -n "$(ls -A "$PGDATA" 2>/dev/null)" ]; then
 elif [ "$DATABASE_ROLE" = standby ]; then
     seed
 else
+    refuse_to_forget
     initialise
 fi
 
 if [ "$DATABASE_ROLE" = standby ]; then
     follow
+elif [ -n "$recovering" ]; then
+    # Which timeline it will be of is not known yet, so no standby is asked for its own.
+    await_recovery &
 else
+    # A restore has left there where it was to end.
+    [ -e "$PGDATA/recovery.signal" ] || : >"$PGDATA/postgresql.auto.conf"
     demoted=$(newer_peer) && refuse "$demoted: start from its data; these are of the past"
 fi
 
@@ -62,12 +90,9 @@ fi
 # The kubelet opens all of a volume to the pod's group when it hands it over, and PostgreSQL refuses that.
 chmod u=rwx,g=,o= "$PGDATA"
 # Arguments win over files, so that nothing left in the data folder can move them.
-"$bin/postgres" -D "$PGDATA" -c "config_file=$config" -c "port=$PGPORT" "$@" &
-server=$!
-[ -z "$stopping" ] || kill -INT "$server"
-while :; do
-    wait "$server" && code=0 || code=$?
-    # A signal that was passed on ends `wait` too, and PostgreSQL later.
-    kill -0 "$server" 2>/dev/null || break
-done
+asked "$bin/postgres" -D "$PGDATA" -c "config_file=$config" -c "port=$PGPORT" "$@" && code=0 || code=$?
+if [ "$code" != 0 ] && [ -n "$recovering" ] && [ -e "$PGDATA/recovery.signal" ]; then
+    say "restore $restore_id has not reached its end; PostgreSQL's last lines say why, and the next start goes on." \
+        "Were WAL missing or broken: docs/runbooks/restore-the-database.md"
+fi
 exit "$code"

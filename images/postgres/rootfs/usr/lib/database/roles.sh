@@ -6,7 +6,7 @@
 # `<role>-epoch`. Of these each group has three logins, `<group>_<epoch % 3>`, so that three passwords are good
 # at once and nobody is locked out in a rotation.
 #
-# Environment: PGPORT; DATABASE_NAME.
+# Environment: PGPORT; DATABASE_NAME; SCRAM_ITERATIONS, of the product's generated passwords.
 set -euo pipefail
 
 secrets=/run/secrets/database
@@ -29,10 +29,26 @@ works() { # role, file
     return 2
 }
 
+# How often whoever logs in has to hash the password; PostgreSQL itself never does. Against a guess of what a person
+# thought of, as often as PostgreSQL's default says. Nobody guesses what was generated, so hashing again and again
+# protects nothing there, and costs the product's clients most of a new connection: decision 16. Only their login
+# has it: other drivers, such as the exporter's, want a number of four digits.
+iterations() { # role, file
+    local password LC_ALL=C
+    password=$(<"$2")
+    if [[ $1 = app_* && $password =~ ^[A-Za-z0-9]{40,}$ && $password = *[A-Z]* && $password = *[a-z]* &&
+        $password = *[0-9]* ]]; then
+        echo "${SCRAM_ITERATIONS:-4096}"
+    else
+        echo 4096
+    fi
+}
+
 set_password() { # role, file
     # The file's content goes from a program into psql, which puts it into quotes; it is no argument of either.
-    PASSWORD_FILE=$2 sql -d postgres -v role="$1" <<'SQL'
+    PASSWORD_FILE=$2 sql -d postgres -v role="$1" -v iterations="$(iterations "$1" "$2")" <<'SQL'
 \set password `cat "$PASSWORD_FILE"`
+SET scram_iterations = :iterations;
 ALTER ROLE :"role" PASSWORD :'password';
 SQL
     changed+=" $1"

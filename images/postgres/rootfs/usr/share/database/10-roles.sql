@@ -50,9 +50,10 @@ ALTER ROLE exporter SET statement_timeout = '10s';
 ALTER ROLE exporter SET search_path = platform, pg_catalog;
 GRANT pg_monitor, pg_use_reserved_connections TO exporter;
 
--- Backups: to begin and end one, and to see where the files are; the files themselves need no login.
-ALTER ROLE backup LOGIN CONNECTION LIMIT 5;
-GRANT pg_read_all_settings, pg_use_reserved_connections TO backup;
+-- Backups: to begin and end one, and to see where the files are; the files themselves need no login. And dumps, which
+-- read every row, whomever it is hidden from.
+ALTER ROLE backup LOGIN BYPASSRLS CONNECTION LIMIT 8;
+GRANT pg_read_all_settings, pg_read_all_data, pg_use_reserved_connections TO backup;
 
 -- Standbys: the whole stream, and no table by name.
 ALTER ROLE replicator LOGIN REPLICATION;

@@ -1,0 +1,114 @@
+"""What serves, and what has to succeed before a new version of it does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pulumi
+
+from components import network
+from components.application.container import Application, Probes
+from components.application.release import ReleaseArgs
+from components.application.scaling import Autoscaling
+from components.application.workload import WorkloadArgs
+from components.ingress.route import sticky_annotations
+from settings import workload
+from settings.arguments.engine import ServedDatabase
+from settings.arguments.ground import SITE, Ground, host, resources
+from settings.model import Settings
+
+Callees = Mapping[str, network.Endpoint | network.Addresses]
+
+
+def of_application(
+    section: workload.Workload, settings: Settings, ground: Ground, callees: Callees
+) -> Application:
+    """What runs in a workload's pods."""
+    return Application(
+        image=section.image,
+        args=section.args,
+        port=section.port,
+        metrics_port=section.metrics_port,
+        resources=resources(section.resources),
+        probes=Probes(**dict(section.probes)),
+        talks_to=[callees[name] for name in section.talks_to],
+        config={**_told(section, settings), **section.config},
+        secrets={name: ground.credentials[name] for name in section.secrets},
+        authority=ground.authority,
+    )
+
+
+def of_migrations(
+    section: workload.Workload, application: Application, database: ServedDatabase | None
+) -> Application:
+    """The same image as it migrates: as the owner, to the database itself, and to nothing else."""
+    return replace(
+        application,
+        talks_to=[database.direct] if database else [],
+        # Nothing of the entrance: nobody calls it.
+        config={**_drain(section), **section.config},
+        secrets={},
+    )
+
+
+def of_release(
+    section: workload.Release,
+    settings: Settings,
+    ground: Ground,
+    application: Application,
+    database: ServedDatabase | None,
+    after: Sequence[pulumi.Resource],
+) -> ReleaseArgs:
+    """What has to succeed before a new version is rolled out."""
+    released = settings.workloads[section.workload]
+    return ReleaseArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[released.namespace],
+        application=application,
+        migrations=of_migrations(released, application, database),
+        migrate=section.migrate,
+        smoke=section.smoke,
+        deadline_seconds=section.deadline_seconds,
+        after=after,
+        priority_class=ground.priorities["standard"],
+    )
+
+
+def of_workload(
+    section: workload.Workload, ground: Ground, application: Application, after: Sequence[pulumi.Resource]
+) -> WorkloadArgs:
+    """One stateless service."""
+    return WorkloadArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        application=application,
+        autoscaling=Autoscaling(**dict(section.autoscaling)),
+        drain_seconds=section.drain_seconds,
+        has_service=section.service,
+        service_annotations=sticky_annotations() if section.public and section.public.streams else {},
+        priority_class=ground.priorities[section.priority],
+        after=after,
+    )
+
+
+def _told(section: workload.Workload, settings: Settings) -> dict[str, str]:
+    """What the platform tells every workload of itself; its own configuration may say otherwise."""
+    told = _drain(section)
+    if section.public is None or settings.entrance is None:
+        return told
+    proxies = [*settings.cluster.pod_ranges, *settings.entrance.trusted()]
+    others = [
+        f"{scheme}://{host(settings, each.public.host)}"
+        for each in settings.workloads.values()
+        if each.public and each.public.host != SITE
+        for scheme in (("https", "wss") if each.public.streams else ("https",))
+    ]
+    told |= {
+        "TRUSTED_PROXIES": ",".join(proxies),
+        "BODY_LIMIT_BYTES": str(section.public.body_megabytes * 2**20),
+        "CORS_ORIGINS": f"https://{settings.stack.domain}",
+    }
+    return told | ({"CONNECT_ORIGINS": ",".join(others)} if section.public.host == SITE else {})
+
+
+def _drain(section: workload.Workload) -> dict[str, str]:
+    return {"DRAIN_SECONDS": str(section.drain_seconds)}
