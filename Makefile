@@ -79,6 +79,10 @@ test-build: setup ## Heavy: builds the engine and the entrance from source, and 
 test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them
 	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -n 2 --dist loadfile -m heavy tests/artifact
 
+.PHONY: test-cross
+test-cross: setup ## Heavy: what others' tools find in the stacks (checkov is installed at the first time, apart from all else)
+	@.venv/bin/pytest tests/cross
+
 .PHONY: engine
 engine: setup ## The pulumi engine: found, downloaded or built, once per version
 	@$(PY) -m simulator.engine >/dev/null

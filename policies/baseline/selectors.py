@@ -161,11 +161,15 @@ def _pod_sets(item: Item) -> Iterator[PodSet]:
     except MalformedError:
         own = [Node(UNKNOWN)]  # Reported where the pod is read.
     operators = _operators_labels(item)
-    for labels in own if operators is None else [operators]:
+    for labels in own if operators is None else operators:
         yield PodSet(item, namespace_of(item), labels)
 
 
-def _operators_labels(item: Item) -> Node | None:
+_MAKERS = ("full-recovery", "import", "initdb", "join", "pgbasebackup", "snapshot-recovery")
+"""The operator's jobs that make an instance. Source: CloudNativePG 1.28, pkg/specs/jobs.go."""
+
+
+def _operators_labels(item: Item) -> list[Node] | None:
     """Return the labels that CloudNativePG gives the pods of a database or a pooler; the rest is its own."""
     kind = item.manifest.kind
     if kind.group != "postgresql.cnpg.io" or kind.name not in ("Cluster", "Pooler"):
@@ -173,7 +177,10 @@ def _operators_labels(item: Item) -> Node | None:
     name = item.manifest.name.value
     key = "cnpg.io/poolerName" if kind.name == "Pooler" else "cnpg.io/cluster"
     own = ("cnpg.io/podRole", "cnpg.io/instanceRole", "cnpg.io/instanceName", "role")
-    return Node({key: name, **dict.fromkeys(own, UNKNOWN)})
+    served = Node({key: name, **dict.fromkeys(own, UNKNOWN)})
+    if kind.name == "Pooler":
+        return [served]
+    return [served, *(Node({key: name, "cnpg.io/jobRole": maker}) for maker in _MAKERS)]
 
 
 class Names:

@@ -139,6 +139,15 @@ def test_a_byte_that_flipped_in_the_bucket_never_becomes_a_table(world: BackupWo
         assert pod.sql(server, "SELECT to_regnamespace('back') IS NULL") == ["t"]
 
 
+def test_a_file_that_is_missing_in_the_bucket_never_becomes_a_table(world: BackupWorld) -> None:
+    for key, file in stored(world).items():
+        if ".dat.zst" in key:
+            file.unlink()
+    ended = world.job("restore-table", TABLE="public.orders")
+    assert ended.code == DAMAGED, ended.text
+    assert "is missing" in ended.of("damaged")[0]["message"]
+
+
 def test_a_storage_that_breaks_off_is_asked_again_another_time(world: BackupWorld) -> None:
     with world.store.fault(Rule(action="s3:GetObject", key=".dat.zst", cut=True)) as rule:
         ended = world.job("restore-table", TABLE="public.orders")

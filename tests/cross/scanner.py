@@ -12,7 +12,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
-_MINUTES = 10
+_MINUTES = 25
 
 
 class UnavailableError(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from simulator.report import Report, build, read_events
+from simulator.report import Report, Violation, build, read_events
 from simulator.session import Session
 from simulator.stack_file import with_placeholders
 from tests.recorder import ROOT
@@ -107,6 +107,22 @@ class Platform:
             if inputs.get("kind") == kind and inputs["metadata"]["name"] == name:
                 return inputs
         raise LookupError(f"no {kind} {name} in the simulated cloud")
+
+
+def policies(stack: str = "staging", levels: Path | None = None) -> tuple[str, ...]:
+    """The options that run the whole pack.
+
+    Args:
+        stack: whose levels it runs at.
+        levels: a file of other levels.
+    """
+    config = levels or ROOT / "policies" / f"levels.{stack}.json"
+    return ("--policy-pack", "policies", "--policy-pack-config", str(config))
+
+
+def broken(report: Report) -> list[Violation]:
+    """The violations that stop a command; the others are advice."""
+    return [violation for violation in report.violations if violation.level == "mandatory"]
 
 
 def operations(report: Report) -> dict[str, str]:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from simulator.session import Session
-from tests.engine.platform import Config, Platform, config, operations
-from tests.operated import operated
+from tests.engine.platform import Config, Platform, broken, config, operations, policies
+from tests.operated import levels, operated
+from tests.recorder import ROOT
 
 pytestmark = pytest.mark.engine
 
-ALL_POLICIES = ("--policy-pack", "policies")
 PASSWORDS = ("owner", "app", "readonly", "maintenance")
 
 
@@ -30,10 +30,13 @@ def deployed(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_it_previews_clean(session: Session, tmp_path: Path) -> None:
     platform = Platform(session, tmp_path)
     session.init(platform.stack, platform.program)
-    done, report = platform.run("preview", operated(config()), *ALL_POLICIES)
+    own = json.loads((ROOT / "policies/levels.staging.json").read_text(encoding="utf-8"))
+    told = tmp_path / "levels.json"
+    told.write_text(json.dumps(levels(own)))
+    done, report = platform.run("preview", operated(config()), *policies(levels=told))
     assert done.returncode == 0, platform.output
     assert set(report.counts) == {"create"}
-    assert not report.violations
+    assert not broken(report)
     assert not report.diagnostics
     assert "warning" not in platform.output.lower()
 
@@ -66,7 +69,7 @@ def test_everything_else_is_what_it_is_with_our_own(deployed: Platform) -> None:
 
 
 def test_after_up_there_is_nothing_to_change(deployed: Platform) -> None:
-    done, report = deployed.run("preview", operated(config()), "--expect-no-changes", *ALL_POLICIES)
+    done, report = deployed.run("preview", operated(config()), "--expect-no-changes")
     assert done.returncode == 0, deployed.output
     assert operations(report) == {}
 

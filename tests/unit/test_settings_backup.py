@@ -1,6 +1,8 @@
 """The settings of the backups: what is read, what is refused and with which path, and what becomes of it."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pulumi
@@ -19,7 +21,7 @@ from settings.arguments import Ground, backup
 from settings.load import SettingsError, parse
 from settings.model import Settings
 from tests import recorder
-from tests.recorder import record, stack_config
+from tests.recorder import ROOT, record, stack_config
 
 IMAGE = "ghcr.io/fixia/backup:2.55.1-1"
 ISSUER = "https://oidc.eks.eu-central-1.amazonaws.com/id/ABC"
@@ -385,3 +387,9 @@ def test_a_composition_that_forgets_a_part_is_told() -> None:
 
     record(program)
     assert told == ["the roles of the jobs are missing", "the buckets are missing"]
+
+
+def test_only_who_has_buckets_made_waits_for_the_import_of_awss_provider() -> None:
+    asked = "import sys, settings.arguments, settings.arguments.backup; print('pulumi_aws' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"

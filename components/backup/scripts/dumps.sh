@@ -30,16 +30,20 @@ whole_dumps() { # the times of those that are complete, the oldest first
 # "unexpected EOF" for rclone, both of them; read as it is stored, they are told apart.
 fetch() {
     local stored=repository:$REPOSITORY_BUCKET/dump/$DATABASE_NAME/$dump/$1.bin
-    run rclone copyto "dumps:$dump/$1" "$SCRATCH/$1" && return 0
+    # Where it gets no answer it may believe that there is nothing, and be content with that.
+    run rclone copyto "dumps:$dump/$1" "$SCRATCH/$1" && [ -e "$SCRATCH/$1" ] && return 0
     cp "$complaints" "$work/first"
-    if run rclone copyto "$stored" "$SCRATCH/stored"; then
+    if run rclone copyto "$stored" "$SCRATCH/stored" && [ -e "$SCRATCH/stored" ]; then
         [ "$1" != manifest.json ] ||
             fail 78 failed "dump $dump was written with another passphrase: docs/runbooks/backup-late.md, \"wrong key\""
         fail 65 damaged "dump $dump is damaged, take another one: $1 can't be deciphered"
     fi
     ! grep -q 'corrupted on transfer' "$complaints" ||
         fail 65 damaged "dump $dump is damaged, take another one: $1 is not what was stored"
+    run rclone lsf "${stored%/*}/" || explain "$1 was not read"
+    grep -qxF "${stored##*/}" "$answer" || fail 65 damaged "dump $dump is damaged, take another one: $1 is missing"
     cp "$work/first" "$complaints"
+    [ -s "$complaints" ] || echo 'timeout after several tries' >"$complaints"
     explain "$1 was not read"
 }
 
