@@ -1,8 +1,15 @@
 """What every tier shares: the whole program, recorded once per stack."""
 
+import signal
+
 import pytest
 
 from tests.recorder import STACKS, Recording, record_stack
+
+
+def pytest_configure() -> None:
+    """Have SIGTERM end a run as Ctrl-C does: what it has started is ended with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

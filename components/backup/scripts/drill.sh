@@ -31,5 +31,6 @@ note target "$target"
 restoring=$(date +%s.%N)
 find_way "$to"
 prove hit
+require_proof
 tell info finished "the copy of the other region was restored to $to and checked" "$numbers"
 finish 0

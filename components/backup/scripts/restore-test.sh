@@ -19,5 +19,6 @@ clear_scratch
 restoring=$(date +%s.%N)
 find_way latest
 prove freshness
+require_proof
 tell info finished "the backup $(of_plan set) and all WAL since were restored and checked" "$numbers"
 finish 0

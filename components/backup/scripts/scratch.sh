@@ -12,6 +12,7 @@ restoring=$(date +%s.%N)
 find_way "${TO:-latest}" "${SET-}"
 fetch_files
 start_instance
+query 'SELECT 1' >/dev/null || fail 70 unproved 'it was not restored to its end: docs/runbooks/restore-test-failed.md'
 note rto_seconds "$(jq -n "$(date +%s.%N) - $restoring | . * 10 | round / 10")"
 tell info serving "ready for $KEEP_SECONDS s: kubectl exec into this pod, then psql -h $SCRATCH -U postgres -d $DATABASE_NAME" "$numbers"
 pause "$KEEP_SECONDS"

@@ -62,6 +62,8 @@ if [ "$DATABASE_ROLE" = standby ]; then
 else
     restore
 fi
+# Whatever broke a restore off, no server is started on half of it.
+[ ! -e "$restoring" ] || [ -n "$recovering" ] || later 'a restore has begun here and not ended; the next start goes on'
 
 if [ -e "$PGDATA/PG_VERSION" ]; then
     found=$(<"$PGDATA/PG_VERSION")

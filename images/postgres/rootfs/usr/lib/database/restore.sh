@@ -78,8 +78,15 @@ note() { # phase
 }
 
 fetch() {
-    local options=()
-    say "restore $restore_id: to $(jq -r '"\(.type) \(.target // "consistency"), from backup \(.set), on timeline \(.timeline)"' <<<"$plan")"
+    local backup type target timeline exclusive options
+    # Asked one by one: bash parses a list when it makes it, and a signal that comes while a command in it runs breaks
+    # that off, with all the rest, and without the trap.
+    backup=$(jq -r .set <<<"$plan")
+    type=$(jq -r .type <<<"$plan")
+    target=$(jq -r '.target // "consistency"' <<<"$plan")
+    timeline=$(jq -r .timeline <<<"$plan")
+    exclusive=$(jq -r .exclusive <<<"$plan")
+    say "restore $restore_id: to $type $target, from backup $backup, on timeline $timeline"
     # Delta trusts only what looks like a data folder; what half a folder has is compared all the same.
     mkdir -p "$PGDATA"
     [ -z "$(ls -A "$PGDATA")" ] || [ -e "$PGDATA/PG_VERSION" ] || echo 17 >"$PGDATA/PG_VERSION"
@@ -87,13 +94,13 @@ fetch() {
     rm -f "$PGDATA/postmaster.pid"
     # Nobody reads what is still of the past, not even who asks the pod and not its Service.
     options=(--recovery-option=hot_standby=off)
-    options+=(--set="$(jq -r .set <<<"$plan")" --type="$(jq -r .type <<<"$plan")" --target-action=promote)
-    if [ "$(jq -r .type <<<"$plan")" = immediate ]; then
+    options+=(--set="$backup" --type="$type" --target-action=promote)
+    if [ "$type" = immediate ]; then
         options+=(--recovery-option=recovery_target_timeline=current)
     else
-        options+=(--target="$(jq -r .target <<<"$plan")" --target-timeline="$(jq -r .timeline <<<"$plan")")
+        options+=(--target="$target" --target-timeline="$timeline")
     fi
-    [ "$(jq -r .exclusive <<<"$plan")" != true ] || options+=(--target-exclusive)
+    [ "$exclusive" != true ] || options+=(--target-exclusive)
     asked pgbackrest --stanza=$stanza --log-level-console=info --delta "${options[@]}" restore
 }
 
