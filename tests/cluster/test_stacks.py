@@ -15,7 +15,6 @@ from tests.cluster.court import Court
 from tests.cluster.crowd import everybody
 from tests.engine.platform import config, program_copy
 from tests.operated import operated
-from tests.recorder import ROOT
 
 pytestmark = pytest.mark.cluster
 
@@ -70,7 +69,6 @@ def operators_court(
 ) -> Iterator[Court]:
     """A stack whose database CloudNativePG runs, with the operator's own definitions but without the operator."""
     program = program_copy(tmp_path_factory.mktemp("operated") / "program")
-    (program / "images").symlink_to(ROOT / "images")  # whose SQL the operator is given
     stack = yaml.safe_dump({"config": operated(config("staging"))})
     (program / "Pulumi.staging.yaml").write_text(stack)
     manifests = render(program, "staging", engine, show_secrets=True)
