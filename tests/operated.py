@@ -11,7 +11,7 @@ OPERATED: dict[str, Any] = {
     "standbys": 2,
 }
 POOL_IMAGE = "ghcr.io/cloudnative-pg/pgbouncer:1.24.1"
-POOLER = "kubernetes:postgresql.cnpg.io/v1:Pooler::pool"
+POOLER = "kubernetes:postgresql.cnpg.io/v1:Pooler::database-pooler"
 """The type and the name in the program of the one that the pool is."""
 
 QUOTA = {"cpu": "2", "memory": "4Gi", "pods": 25}

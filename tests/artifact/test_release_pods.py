@@ -17,7 +17,6 @@ from tests.artifact.sample_app import (
     AppPod,
     Ran,
     application_or_skip,
-    deployed,
     run,
     servers,
     started,
@@ -185,7 +184,7 @@ def pods(recording: Recording) -> dict[str, tuple[dict[str, Any], dict[str, Any]
     found = {"migrate": (migrate, migrate["containers"][0]), "smoke": (smoke, smoke["initContainers"][0])}
     for deployment in recording.of_type("kubernetes:apps/v1:Deployment"):
         name = deployment.name.removesuffix("-deployment")
-        spec = deployed(recording, name)
+        spec = deployment.inputs["spec"]["template"]["spec"]
         if told := [container for container in spec["containers"] if "envFrom" in container]:
             (found[name],) = [(spec, container) for container in told]
     return found

@@ -22,7 +22,11 @@ BEGIN
       AND (rolvaliduntil IS NULL OR rolvaliduntil > pg_catalog.now())
       AND NOT (rolsuper OR rolreplication OR rolbypassrls OR rolcreaterole)
       -- Migrations go to PostgreSQL itself.
-      AND NOT pg_catalog.pg_has_role(rolname, 'owner', 'MEMBER');
+      AND NOT EXISTS (
+          SELECT FROM pg_catalog.pg_auth_members AS membership
+          JOIN pg_catalog.pg_roles AS called ON called.oid = membership.roleid
+          WHERE called.rolname = 'owner' AND membership.member = pg_authid.oid
+      );
 END
 $$;
 
