@@ -39,7 +39,7 @@ def with_workloads(count: int) -> dict[str, Any]:
     config: dict[str, Any] = {
         key: json.loads(value) if value[0] in "{[" else value for key, value in stack_config(STACK).items()
     }
-    for section in ("cache", "entrance", "release"):
+    for section in ("cache", "entrance", "release", "backup", "edge"):
         del config[f"fixia:{section}"]
     # A quota counts at most a thousand pods, so in a fleet this large each runs one.
     one = {"min": 1, "max": 1, "cpuPercent": 70, "memoryPercent": 80}
@@ -55,7 +55,7 @@ def ours(folder: Path, config: Mapping[str, Any]) -> Path:
     folder.mkdir(parents=True)
     for part in ("__main__.py", "Pulumi.yaml"):
         shutil.copy(ROOT / part, folder)
-    for part in ("components", "settings", "policies", ".venv"):
+    for part in ("components", "settings", "policies", "images", ".venv"):
         (folder / part).symlink_to(ROOT / part)
     _write_settings(folder, config)
     return folder
