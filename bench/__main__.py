@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import tempfile
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from bench.entrance import entrance
 from bench.measure import Peak, exponent, say, seconds, side_by_side
 from bench.policies import policies
 from bench.pool import pool
+from bench.preview import preview
 from simulator.engine import release
 from simulator.engine.install import engine
 from simulator.session import Session
-from simulator.stack_file import with_placeholders
 from tests.recorder import ROOT
 
 WORKLOADS = (1, 10, 100, 300)
@@ -107,10 +106,10 @@ def warm_preview(folder: Path, session: Session) -> dict[str, float]:
     fleet = programs.with_workloads(30)
     taken = side_by_side(
         {
-            "staging": _preview(session, ROOT),
-            "two_resources": _preview(session, programs.two(folder / "two")),
-            "components": _preview(session, programs.ours(folder / "ours", fleet)),
-            "flat": _preview(session, programs.flat(folder / "flat", fleet)),
+            "staging": preview(session, ROOT),
+            "two_resources": preview(session, programs.two(folder / "two")),
+            "components": preview(session, programs.ours(folder / "ours", fleet)),
+            "flat": preview(session, programs.flat(folder / "flat", fleet)),
         },
         rounds=ROUNDS,
     )
@@ -126,35 +125,16 @@ def warm_preview(folder: Path, session: Session) -> dict[str, float]:
 
 def growth(folder: Path, session: Session) -> dict[str, Any]:
     """Preview with more and more workloads: how its time grows, and what it holds in memory."""
-    empty = seconds(_preview(session, programs.two(folder / "two")))
+    empty = seconds(preview(session, programs.two(folder / "two")))
     points, peaks = {}, {}
     for count in WORKLOADS:
         program = programs.ours(folder / str(count), programs.with_workloads(count))
         with Peak() as peak:
-            points[count] = seconds(_preview(session, program))
+            points[count] = seconds(preview(session, program))
         peaks[count] = peak.mib
         say(f"{count} workloads: {points[count]:.1f} s, {peak.mib:.0f} MiB")
     beyond = {count: taken - empty for count, taken in points.items() if count >= 10}
     return {"seconds": points, "two_resources_s": empty, "exponent": exponent(beyond), "peak_mib": peaks}
-
-
-def _preview(session: Session, program: Path, *options: str) -> Callable[[], object]:
-    settings = session.folder / f"settings-{uuid.uuid4().hex}.yaml"
-    with_placeholders(program / f"Pulumi.{programs.STACK}.yaml", settings)
-
-    def run() -> None:
-        done = session.pulumi(
-            *("preview", "--stack", programs.STACK, "--config-file", str(settings), *options),
-            program=program,
-            capture=True,
-            env={"PULUMI_DEBUG_COMMANDS": "true"},
-        )
-        if done.returncode:
-            raise SystemExit(
-                f"{program}: the preview failed, so nothing was measured\n{done.stdout}{done.stderr}"
-            )
-
-    return run
 
 
 MEASUREMENTS: dict[str, Callable[[Path, Session], dict[str, Any]]] = {

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import yaml
 
 from bench import programs
 from bench.measure import exponent, say, seconds, side_by_side
+from bench.preview import preview
 from simulator.session import Session
-from simulator.stack_file import with_placeholders
 from tests.recorder import ROOT
 
 SIZES = (100, 1000, 5000)
@@ -38,10 +37,10 @@ def _share(folder: Path, session: Session) -> dict[str, float]:
     config.write_text(json.dumps(advised), encoding="utf-8")
     pack = ("--policy-pack", str(ROOT / "policies"), "--policy-pack-config", str(config))
     taken = side_by_side(
-        {"without": _preview(session, program), "with": _preview(session, program, *pack)}, rounds=ROUNDS
+        {"without": preview(session, program), "with": preview(session, program, *pack)}, rounds=ROUNDS
     )
     events = folder / "events.jsonl"
-    _preview(session, program, "--event-log", str(events))()
+    preview(session, program, "--event-log", str(events))()
     resources = sum('"resourcePreEvent"' in line for line in events.read_text().splitlines())
     cost = taken["with"] - taken["without"]
     return {
@@ -100,22 +99,3 @@ def _checkov(folder: Path) -> float | None:
     if not (scanner.environment() / "complete").exists():
         return None
     return seconds(lambda: scanner.failed(folder))
-
-
-def _preview(session: Session, program: Path, *options: str) -> Callable[[], object]:
-    settings = session.folder / f"settings-{uuid.uuid4().hex}.yaml"
-    with_placeholders(program / f"Pulumi.{programs.STACK}.yaml", settings)
-
-    def run() -> None:
-        done = session.pulumi(
-            *("preview", "--stack", programs.STACK, "--config-file", str(settings), *options),
-            program=program,
-            capture=True,
-            env={"PULUMI_DEBUG_COMMANDS": "true"},
-        )
-        if done.returncode:
-            raise SystemExit(
-                f"{program}: the preview failed, so nothing was measured\n{done.stdout}{done.stderr}"
-            )
-
-    return run

@@ -4,25 +4,16 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from settings.section import Section
-from settings.types import Image, Name
+from settings.types import Image, Name, matching
 
 _REGION: Final = re.compile(r"(?!cn-|us-gov-|us-iso)[a-z]{2}(-[a-z]+){1,2}-\d")
 _ACCOUNT: Final = re.compile(r"\d{12}")
 _BUCKET: Final = re.compile(r"(?!xn--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _ENDPOINT: Final = re.compile(r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{2,5})?")
 _ISSUER: Final = re.compile(r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/[A-Za-z0-9._~-]+)*")
-
-
-def _matching(pattern: re.Pattern[str], valid: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if pattern.fullmatch(value) is None:
-            raise ValueError(valid)
-        return value
-
-    return AfterValidator(check)
 
 
 def _in_quotes(value: object) -> object:
@@ -34,27 +25,27 @@ def _in_quotes(value: object) -> object:
 
 Region = Annotated[
     str,
-    _matching(_REGION, "a region of AWS, such as eu-central-1; none of China or of a government's"),
+    matching(_REGION, "a region of AWS, such as eu-central-1; none of China or of a government's"),
     Field(examples=["eu-central-1"]),
 ]
 
 Account = Annotated[
     str,
     BeforeValidator(_in_quotes, json_schema_input_type=str),
-    _matching(_ACCOUNT, "an AWS account's number: twelve digits, in quotes"),
+    matching(_ACCOUNT, "an AWS account's number: twelve digits, in quotes"),
     Field(examples=["123456789012"]),
 ]
 
 BucketName = Annotated[
     str,
     # No dots: the certificates of S3 stand for one label.
-    _matching(_BUCKET, "a bucket's name: 3 to 63 lower-case letters, digits and dashes"),
+    matching(_BUCKET, "a bucket's name: 3 to 63 lower-case letters, digits and dashes"),
     Field(examples=["fixia-backups"]),
 ]
 
 Endpoint = Annotated[
     str,
-    _matching(_ENDPOINT, "an address by HTTPS and no path: pgBackRest speaks nothing else"),
+    matching(_ENDPOINT, "an address by HTTPS and no path: pgBackRest speaks nothing else"),
     Field(examples=["https://objects.fixia.app"]),
 ]
 
@@ -71,7 +62,7 @@ class ObjectLock(Section):
 class Oidc(Section):
     """The identity provider of the cluster, whose service accounts take over roles."""
 
-    issuer: Annotated[str, _matching(_ISSUER, "an issuer's URL by https://, without a slash at its end")] = (
+    issuer: Annotated[str, matching(_ISSUER, "an issuer's URL by https://, without a slash at its end")] = (
         Field(description="As `kubectl get --raw /.well-known/openid-configuration` says it.")
     )
     create: bool = Field(

@@ -50,7 +50,9 @@ def _whole_number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _matching(pattern: re.Pattern[str], valid: str) -> AfterValidator:
+def matching(pattern: re.Pattern[str], valid: str) -> AfterValidator:
+    """Take what the whole pattern matches, and refuse all else with the words of what would be valid."""
+
     def check(value: str) -> str:
         if pattern.fullmatch(value) is None:
             raise ValueError(valid)
@@ -85,52 +87,52 @@ def _proxies(value: str) -> str:
 Cpu = Annotated[
     str,
     BeforeValidator(_whole_number_as_text, json_schema_input_type=str | int),
-    _matching(_CPU, "a CPU quantity: thousandths such as 250m, or cores such as 1 or 1.5"),
+    matching(_CPU, "a CPU quantity: thousandths such as 250m, or cores such as 1 or 1.5"),
     Field(examples=["250m", "1"]),
 ]
 """Cores or thousandths of one."""
 
 Bytes = Annotated[
     str,
-    _matching(_BYTES, "a binary quantity: a whole number with Ki, Mi, Gi or Ti, such as 512Mi"),
+    matching(_BYTES, "a binary quantity: a whole number with Ki, Mi, Gi or Ti, such as 512Mi"),
     Field(examples=["512Mi", "1Gi"]),
 ]
 """Memory or storage, in powers of 1,024."""
 
 Name = Annotated[
     str,
-    _matching(_DNS_LABEL, "a name of 1 to 40 lower-case letters, digits and dashes, with a letter first"),
+    matching(_DNS_LABEL, "a name of 1 to 40 lower-case letters, digits and dashes, with a letter first"),
     Field(examples=["api"]),
 ]
 """A name that fits in every Kubernetes name, with room left for a role's suffix."""
 
 LabelValue = Annotated[
     str,
-    _matching(_LABEL_VALUE, "a Kubernetes label's value: up to 63 letters, digits, `.`, `_`, `-`"),
+    matching(_LABEL_VALUE, "a Kubernetes label's value: up to 63 letters, digits, `.`, `_`, `-`"),
     Field(examples=["platform-team"]),
 ]
 """What Kubernetes takes as the value of a label, and AWS as that of a tag."""
 
 EnvName = Annotated[
     str,
-    _matching(_ENV_NAME, "an environment variable's name: capitals, digits and underscores"),
+    matching(_ENV_NAME, "an environment variable's name: capitals, digits and underscores"),
     Field(examples=["LOG_LEVEL"]),
 ]
 
-HttpPath = Annotated[str, _matching(_PATH, "a path that begins with /"), Field(examples=["/health"])]
+HttpPath = Annotated[str, matching(_PATH, "a path that begins with /"), Field(examples=["/health"])]
 
 Image = Annotated[str, AfterValidator(_image), Field(examples=["ghcr.io/fixia/api:1.4.2"])]
 """A container image with its registry and a tag, and its digest once that is locked."""
 
 Domain = Annotated[
     str,
-    _matching(_DOMAIN, "a domain name in lower case, such as staging.fixia.app"),
+    matching(_DOMAIN, "a domain name in lower case, such as staging.fixia.app"),
     Field(examples=["fixia.app"]),
 ]
 
 Subdomain = Annotated[
     str,
-    _matching(_SUBDOMAIN, "one label in lower case, such as api, or @ for the site itself"),
+    matching(_SUBDOMAIN, "one label in lower case, such as api, or @ for the site itself"),
     Field(examples=["api"]),
 ]
 """A host as its first label below the stack's domain; `@` is the domain itself."""
