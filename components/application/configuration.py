@@ -14,7 +14,6 @@ from pulumi_kubernetes.core.v1 import (
     ConfigMapEnvSourceArgs,
     EnvFromSourceArgs,
     Secret,
-    SecretVolumeSourceArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
@@ -22,6 +21,7 @@ from pulumi_kubernetes.core.v1 import (
 from components.base import Component
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
+from components.volumes import secret_volume
 
 SECRETS_FOLDER: Final = "/run/secrets/app"
 
@@ -90,10 +90,7 @@ def configuration(
         mounted["tls"] = (TLS_FOLDER, authority.issue(owner, name, namespace, [name], client=True))
     return Configuration(
         environment=[EnvFromSourceArgs(config_map_ref=ConfigMapEnvSourceArgs(name=config_map.metadata.name))],
-        volumes=[
-            VolumeArgs(name=volume, secret=SecretVolumeSourceArgs(secret_name=of, default_mode=0o440))
-            for volume, (_, of) in mounted.items()
-        ],
+        volumes=[secret_volume(volume, of) for volume, (_, of) in mounted.items()],
         mounts=[
             # Whole folders, never single files: those would stay as they were when a Secret is renewed.
             VolumeMountArgs(name=volume, mount_path=folder, read_only=True)

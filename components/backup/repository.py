@@ -13,10 +13,8 @@ from typing import Final, Literal
 import pulumi
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
-    ConfigMapVolumeSourceArgs,
     ProjectedVolumeSourceArgs,
     Secret,
-    SecretVolumeSourceArgs,
     ServiceAccountTokenProjectionArgs,
     VolumeArgs,
     VolumeMountArgs,
@@ -28,6 +26,7 @@ from components.backup.repository_conf import CONFIG_FOLDER, SECRETS_FOLDER
 from components.base import Component
 from components.network import INTERNET, Addresses
 from components.platform.credentials import Credential
+from components.volumes import config_volume, secret_volume
 
 TOKEN_FOLDER: Final = "/run/secrets/aws"  # noqa: S105 a folder
 TOKEN_SECONDS: Final = 3600
@@ -191,11 +190,8 @@ def mounted(
         opts=owner.child(),
     )
     volumes = [
-        VolumeArgs(name="repository", config_map=ConfigMapVolumeSourceArgs(name=config.metadata.name)),
-        VolumeArgs(
-            name="repository-secrets",
-            secret=SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440),
-        ),
+        config_volume("repository", config.metadata.name),
+        secret_volume("repository-secrets", secret.metadata.name),
     ]
     mounts = [_mount("repository", CONFIG_FOLDER), _mount("repository-secrets", SECRETS_FOLDER)]
     env: dict[str, pulumi.Input[str]] = {

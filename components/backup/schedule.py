@@ -7,12 +7,8 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import (
-    ConfigMap,
-    ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
-    KeyToPathArgs,
     Secret,
-    SecretVolumeSourceArgs,
     ServiceAccount,
     VolumeArgs,
     VolumeMountArgs,
@@ -32,6 +28,7 @@ from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
 from components.platform.authority import Authority, IssuerReference, KeptCertificate, kept_certificate
 from components.platform.credentials import Credential
 from components.pods import Container, Pod, Resources, command_probe, http_probe
+from components.volumes import scripts_volume, secret_volume
 
 SCRIPTS_FOLDER: Final = "/etc/backup"
 SECRETS_FOLDER: Final = "/run/secrets/backup"
@@ -118,8 +115,8 @@ class Backups(Component):
             raise ValueError(f"backups need a password for: {', '.join(sorted(missing))}")
         self._args = args
         self._name = name
-        self._scripts = self._script_files("scripts", args.namespace)
-        self._scripts_apart = self._script_files("scripts-apart", args.restore_namespace)
+        self._scripts = scripts_volume(self, f"{name}-scripts", args.namespace, SCRIPTS)
+        self._scripts_apart = scripts_volume(self, f"{name}-scripts-apart", args.restore_namespace, SCRIPTS)
         self._secrets = self._passwords(roles)
         self._tls = self._certificate()
         self.metrics = endpoint(args.identity, f"{name}-monitor", args.namespace, args.metrics_port)
@@ -343,17 +340,6 @@ class Backups(Component):
             opts=self.child(),
         )
 
-    def _script_files(self, role: str, namespace: pulumi.Input[str]) -> VolumeArgs:
-        config_map = ConfigMap(
-            f"{self._name}-{role}",
-            metadata=self.metadata(namespace),
-            immutable=True,
-            data={path.name: path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.iterdir())},
-            opts=self.child(),
-        )
-        source = ConfigMapVolumeSourceArgs(name=config_map.metadata.name)
-        return VolumeArgs(name="scripts", config_map=source)
-
     def _passwords(self, roles: set[str]) -> VolumeArgs:
         files = {f"{role}-password": self._args.passwords[role].current for role in sorted(roles)}
         written: pulumi.Output[dict[str, str]] = pulumi.Output.secret(pulumi.Output.all(**files))
@@ -365,8 +351,7 @@ class Backups(Component):
             string_data=written,
             opts=self.child(),
         )
-        source = SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440)
-        return VolumeArgs(name="secrets", secret=source)
+        return secret_volume("secrets", secret.metadata.name)
 
     def _certificate(self) -> str:
         """The certificate that may take backups; the database's server knows it by its subject."""
@@ -388,9 +373,7 @@ class Backups(Component):
         if not (task.role or task.server):
             return []
         # Its key opens all of the database's files: it stays away from who only needs to trust the server.
-        items = None if task.server else [KeyToPathArgs(key="ca.crt", path="ca.crt")]
-        source = SecretVolumeSourceArgs(secret_name=self._tls, default_mode=0o440, items=items)
-        return [VolumeArgs(name="tls", secret=source)]
+        return [secret_volume("tls", self._tls, *(() if task.server else ("ca.crt",)))]
 
 
 def _mount(name: str, folder: str) -> VolumeMountArgs:

@@ -8,14 +8,12 @@ import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs, StatefulSetUpdateStrategyArgs
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
-    ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
     PersistentVolumeClaim,
     PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     PodTemplateSpecArgs,
     Secret,
-    SecretVolumeSourceArgs,
     Service,
     ServicePortArgs,
     ServiceSpecArgs,
@@ -33,6 +31,7 @@ from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, command_probe, hardened_pod, http_probe
+from components.volumes import config_volume, secret_volume
 
 CONFIG_FOLDER: Final = "/etc/cache"
 DATA_FOLDER: Final = "/data"
@@ -215,18 +214,15 @@ class Cache(Component):
             opts=self.child(),
         )
         return [
-            VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=config_map.metadata.name)),
-            VolumeArgs(
-                name="secrets",
-                secret=SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440),
-            ),
+            config_volume("config", config_map.metadata.name),
+            secret_volume("secrets", secret.metadata.name),
         ]
 
     def _signed(self, name: str, args: CacheArgs) -> VolumeArgs:
         # The last is the exporter's, which checks the certificate as the clients do.
         inside = pulumi.Output.concat(name, ".", args.namespace)
         secret = args.authority.issue(self, name, args.namespace, [name, inside, self.host, "localhost"])
-        return VolumeArgs(name="tls", secret=SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
+        return secret_volume("tls", secret)
 
     def _service(self, name: str, args: CacheArgs, selector: Mapping[str, str]) -> Service:
         return Service(

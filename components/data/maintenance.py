@@ -8,11 +8,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob
 from pulumi_kubernetes.core.v1 import (
-    ConfigMap,
-    ConfigMapVolumeSourceArgs,
-    KeyToPathArgs,
     Secret,
-    SecretVolumeSourceArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
@@ -25,6 +21,7 @@ from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources
+from components.volumes import scripts_volume, secret_volume
 
 SCRIPTS: Final = Path(__file__).parent / "scripts" / "maintenance"
 SCRIPTS_FOLDER: Final = "/etc/maintenance"
@@ -127,22 +124,12 @@ class Maintenance(Component):
             opts=self.child(),
         )
         account = service_account(self, name, args.namespace).metadata.name
-        volumes = [self._scripts(name, args), self._password(name, args), self._authority(name, args)]
+        scripts = scripts_volume(self, f"{name}-scripts", args.namespace, SCRIPTS)
+        volumes = [scripts, self._password(name, args), self._authority(name, args)]
         self.cron_jobs = {
             job: self._cron_job(name, job, args, account, volumes).metadata.name for job in JOBS
         }
         self.finish()
-
-    def _scripts(self, name: str, args: MaintenanceArgs) -> VolumeArgs:
-        config_map = ConfigMap(
-            f"{name}-scripts",
-            metadata=self.metadata(args.namespace),
-            immutable=True,
-            data={path.name: path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.iterdir())},
-            opts=self.child(),
-        )
-        source = ConfigMapVolumeSourceArgs(name=config_map.metadata.name)
-        return VolumeArgs(name="scripts", config_map=source)
 
     def _password(self, name: str, args: MaintenanceArgs) -> VolumeArgs:
         password: pulumi.Output[str] = pulumi.Output.secret(args.password.current)
@@ -154,16 +141,12 @@ class Maintenance(Component):
             string_data={"password": password},
             opts=self.child(),
         )
-        source = SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440)
-        return VolumeArgs(name="secrets", secret=source)
+        return secret_volume("secrets", secret.metadata.name)
 
     def _authority(self, name: str, args: MaintenanceArgs) -> VolumeArgs:
         # Whoever trusts the authority has a certificate of it; its key has no use here, and stays away.
         secret = args.authority.issue(self, name, args.namespace, [name], client=True)
-        source = SecretVolumeSourceArgs(
-            secret_name=secret, default_mode=0o440, items=[KeyToPathArgs(key="ca.crt", path="ca.crt")]
-        )
-        return VolumeArgs(name="tls", secret=source)
+        return secret_volume("tls", secret, "ca.crt")
 
     def _cron_job(
         self,

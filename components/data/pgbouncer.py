@@ -10,10 +10,8 @@ from pulumi_kubernetes.apps.v1 import (
 )
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
-    ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
     Secret,
-    SecretVolumeSourceArgs,
     Service,
     ServicePortArgs,
     ServiceSpecArgs,
@@ -38,6 +36,7 @@ from components.pods import (
     command_probe,
     http_probe,
 )
+from components.volumes import config_volume, secret_volume
 
 SCRIPTS_FOLDER: Final = "/etc/pool-scripts"
 SECRETS_FOLDER: Final = "/run/secrets/pool"
@@ -238,16 +237,16 @@ class Pool(Component):
             opts=self.child(),
         )
         return [
-            VolumeArgs(name="scripts", config_map=ConfigMapVolumeSourceArgs(name=scripts.metadata.name)),
-            VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=settings)),
-            VolumeArgs(name="secrets", secret=SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440)),
+            config_volume("scripts", scripts.metadata.name),
+            config_volume("config", settings),
+            secret_volume("secrets", secret),
         ]
 
     def _signed(self, name: str, args: PoolArgs) -> VolumeArgs:
         # The last is the readiness probe's, which checks the certificate as the clients do.
         inside = pulumi.Output.concat(name, ".", args.namespace)
         secret = args.authority.issue(self, name, args.namespace, [name, inside, self.host, "localhost"])
-        return VolumeArgs(name="tls", secret=SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
+        return secret_volume("tls", secret)
 
     def _service(self, name: str, args: PoolArgs, selector: Mapping[str, str]) -> Service:
         return Service(

@@ -5,8 +5,6 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
-    KeyToPathArgs,
-    SecretVolumeSourceArgs,
     ServiceAccount,
     VolumeArgs,
     VolumeMountArgs,
@@ -20,6 +18,7 @@ from components.data import postgres_config
 from components.network import Connections, ConnectionsArgs, Endpoint
 from components.platform.service_account import service_account
 from components.pods import Container, Resources, command_probe
+from components.volumes import secret_volume
 
 ARCHIVE_COMMAND: Final = f"pgbackrest --stanza={repository_conf.STANZA} archive-push %p"
 """Succeeds once the file is in the repository; a failure is tried again, and counted in pg_stat_archiver."""
@@ -110,9 +109,7 @@ def account(
 
 def role_volume(secrets: pulumi.Input[str]) -> VolumeArgs:
     """The password of the role `backup`, and nobody else's."""
-    items = [KeyToPathArgs(key="backup-password", path="backup-password")]
-    source = SecretVolumeSourceArgs(secret_name=secrets, default_mode=0o440, items=items)
-    return VolumeArgs(name="backup-role", secret=source)
+    return secret_volume("backup-role", secrets, "backup-password")
 
 
 def container(

@@ -6,12 +6,9 @@ from typing import Final, Literal
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
-    ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
-    KeyToPathArgs,
     PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
-    SecretVolumeSourceArgs,
     VolumeArgs,
     VolumeMountArgs,
     VolumeResourceRequirementsArgs,
@@ -21,6 +18,7 @@ from components.backup.repository import Mounted
 from components.backup.restore import Restore, environment
 from components.data import postgres_backup, postgres_config
 from components.pods import Container, Resources, command_probe, http_probe
+from components.volumes import config_volume, secret_volume
 
 CONFIG_FOLDER: Final = "/etc/database"
 VOLUME_FOLDER: Final = "/var/lib/postgresql/data"
@@ -121,18 +119,13 @@ def volumes(
         secrets: the name of the Secret with the passwords.
         tls: the name of the Secret with the certificate.
     """
-    exporters = KeyToPathArgs(key="exporter-password", path="exporter-password")
     shared = postgres_config.binary(server.resources.memory_limit) // 8 // postgres_config.MIB
     return [
-        VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=config)),
-        VolumeArgs(name="secrets", secret=SecretVolumeSourceArgs(secret_name=secrets, default_mode=0o440)),
-        VolumeArgs(
-            name="exporter-secrets",
-            # Nobody else's: who breaks into the exporter finds what reads statistics.
-            secret=SecretVolumeSourceArgs(secret_name=secrets, default_mode=0o440, items=[exporters]),
-        ),
-        # Owned by root, readable by the pod's group: so much and no more PostgreSQL accepts for a key.
-        VolumeArgs(name="tls", secret=SecretVolumeSourceArgs(secret_name=tls, default_mode=0o440)),
+        config_volume("config", config),
+        secret_volume("secrets", secrets),
+        # Nobody else's: who breaks into the exporter finds what reads statistics.
+        secret_volume("exporter-secrets", secrets, "exporter-password"),
+        secret_volume("tls", tls),
         VolumeArgs(name="socket", empty_dir=EmptyDirVolumeSourceArgs(size_limit="16Mi")),
         # What parallel workers share. The 64 MiB that a container has of it by itself are soon used up, and
         # the query ends with an error; this counts against the memory limit.

@@ -11,7 +11,6 @@ from pulumi_kubernetes.apps.v1 import (
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapProjectionArgs,
-    ConfigMapVolumeSourceArgs,
     EmptyDirVolumeSourceArgs,
     KeyToPathArgs,
     ProbeArgs,
@@ -45,6 +44,7 @@ from components.ingress.traefik_config import DRAIN_SECONDS, DYNAMIC_FOLDER, POR
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
 from components.platform.service_account import service_account
 from components.pods import ENDPOINT_REMOVAL_SECONDS, Container, Pod, Resources, http_probe
+from components.volumes import config_volume
 
 CONTROLLER: Final = "traefik.io/ingress-controller"
 """What Traefik looks for in an ingress class; it is not a setting of its."""
@@ -190,11 +190,8 @@ class Entrance(Component):
             data={"traefik.yaml": static, "routes.yaml": dynamic},
             opts=self.child(),
         ).metadata.name
-        only_static = [KeyToPathArgs(key="traefik.yaml", path="traefik.yaml")]
         return [
-            VolumeArgs(
-                name="static", config_map=ConfigMapVolumeSourceArgs(name=config_map, items=only_static)
-            ),
+            config_volume("static", config_map, "traefik.yaml"),
             VolumeArgs(name="dynamic", projected=_dynamic_files(config_map, args)),
         ]
 
