@@ -1,6 +1,6 @@
 """The real Traefik with a recorded stack's own configuration and objects, on the loopback.
 
-Only addresses and paths are the test's own, and whom it trusts as the proxy in front.
+Only addresses, paths and certificates are the test's own, and whom it trusts as the proxy in front.
 """
 
 import json
@@ -76,6 +76,8 @@ def staged(
         Path(pair["certFile"]).name: cert.read_text(),
         Path(pair["keyFile"]).name: key.read_text(),
     }
+    authorities = _client_authorities(dynamic)
+    files |= {Path(authority).name: cert.read_text() for authority in authorities}
     kubelet_writes(folder / "dynamic", files)
     (folder / "traefik.yaml").write_text(json.dumps(static))
     with FakeApiServer() as api:
@@ -84,11 +86,19 @@ def staged(
             put_endpoints(api, service, [copy.pod for copy in copies])
         with running(program, folder, api) as process:
             here = World(folder, ports, process, api, cert, direct=False)
+            if authorities:
+                here.client_certificate = (cert, key)
             log = folder / "traefik.log"
             fakes.until(
                 lambda: serves(here, [*names.values()], "/version"), f"the entrance; its log is {log}"
             )
             yield here
+
+
+def _client_authorities(dynamic: Mapping[str, Any]) -> list[str]:
+    """The files of those whose certificates a client must show; none if it needs no certificate."""
+    asked: list[str] = dynamic["tls"]["options"]["default"].get("clientAuth", {}).get("caFiles", [])
+    return asked
 
 
 def _fill(api: FakeApiServer, recording: Recording) -> None:

@@ -234,6 +234,7 @@ def sockets(here: World, host: dict[str, str], app: Path, *, cookies: bool) -> I
         "url": f"https://{host['realtime']}",
         "port": here.ports["websecure"],
         "ca": str(here.authority),
+        "certificate": [str(file) for file in here.client_certificate or ()],
         "token": signed_up(here, host["api"])["token"],
         "client": "203.0.113.50",
         "cookies": cookies,
