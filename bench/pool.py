@@ -50,7 +50,8 @@ def pool(folder: Path, _: Session) -> dict[str, Any]:
         `without_passwords`: nobody is asked for one, which is what is left of a connection;
         `persistent`: connected once.
         `crowd`: how many of a thousand clients one pod refuses. `backends`: how many processes PostgreSQL has
-        for 200 clients, and their memory, what they share divided. `calm`: the 95th percentile under 5,000
+        for 200 clients, and their memory, what they share divided; apart from the shared memory, which the
+        server has for however many, and which few processes have more of each. `calm`: the 95th percentile under 5,000
         requests a minute. `roll`: what failed while one pod took over from another.
     """
     folder.mkdir(parents=True)
@@ -84,7 +85,12 @@ def pool(folder: Path, _: Session) -> dict[str, Any]:
             measured = _rates(bench, encrypted, unencrypted)
         measured["calm"] = _calm(bench, encrypted)
         ports = {"pooled": pods[0].port, "direct": server.port}
-        measured["backends"] = {way: _backends(server, port) for way, port in ports.items()}
+        held = {way: _backends(server, port) for way, port in ports.items()}
+        measured["backends"] = {
+            **held,
+            "less": 1 - held["pooled"]["mib"] / held["direct"]["mib"],
+            "goal": 0.8,
+        }
         measured["crowd"] = {f"{way}_refused": _refused(server, port) for way, port in ports.items()}
         measured["roll"] = _roll(folder, server)
     return {
@@ -166,10 +172,22 @@ def _backends(server: Postgres, port: int) -> dict[str, float]:
         clients = [stack.enter_context(_connect(server, port)) for _ in range(CLIENTS)]
         for client in clients:
             client("SELECT balance FROM accounts WHERE key = 7")
-        held = [
-            process.memory_full_info().pss for process in postmaster(server).children() if _serves(process)
-        ]
-    return {"processes": len(held), "mib": sum(held) / 2**20}
+        held = [_held(process) for process in postmaster(server).children() if _serves(process)]
+    shared = sum(each["Pss_Shmem"] for each in held)
+    return {
+        "processes": len(held),
+        "mib": (sum(each["Pss"] for each in held) - shared) / 1024,
+        "of_shared_memory_mib": shared / 1024,
+    }
+
+
+def _held(process: psutil.Process) -> dict[str, int]:
+    """A process's share of the memory that it maps, in KiB.
+
+    Source: https://docs.kernel.org/filesystems/proc.html, smaps_rollup
+    """
+    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
+    return {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
 
 
 def _serves(process: psutil.Process) -> bool:
