@@ -51,8 +51,8 @@ def pool(folder: Path, _: Session) -> dict[str, Any]:
         `persistent`: connected once.
         `crowd`: how many of a thousand clients one pod refuses. `backends`: how many processes PostgreSQL has
         for 200 clients, and their memory, what they share divided; apart from the shared memory, which the
-        server has for however many, and which few processes have more of each. `calm`: the 95th percentile under 5,000
-        requests a minute. `roll`: what failed while one pod took over from another.
+        server has for however many, and which few processes have more of each. `calm`: the 95th percentile
+        under 5,000 requests a minute. `roll`: what failed while one pod took over from another.
     """
     folder.mkdir(parents=True)
     folder.chmod(0o755)
