@@ -46,6 +46,12 @@ restore: setup ## The database of a moment: STACK=production TO='2026-11-20 14:0
 adopt-edge: setup ## The import file for what STACK's Cloudflare zone has already, on stdout (LISTING=zone.json: without asking the API)
 	@$(PY) -m settings.adopt_edge --stack '$(STACK)' $(if $(LISTING),--listing '$(LISTING)')
 
+.PHONY: silence
+silence: setup ## Silences alerts for a while: STACK=production FOR=2h REASON='…' (ALERT=… NAMESPACE=… ALL=1; LIST=1; END=id)
+	@$(PY) -m settings.silence --stack '$(STACK)' $(if $(FOR),--for '$(FOR)') $(if $(ALERT),--alert '$(ALERT)') \
+		$(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(if $(ALL),--all) $(if $(REASON),--reason "$$REASON") \
+		$(if $(LIST),--list) $(if $(END),--end '$(END)')
+
 .PHONY: test
 test: lint types test-fast test-engine ## Everything that holds the platform's promises, except the heavy parts
 
@@ -73,7 +79,7 @@ test-cluster: setup engine ## Every object judged by a real Kubernetes API serve
 
 .PHONY: test-build
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py
 
 .PHONY: test-backup
 test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them

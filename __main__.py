@@ -1,9 +1,10 @@
 """The platform, from left to right the way a request and a byte of data travel.
 
     settings -> ground -> repository -> database -> pool, cache -> release -> workloads -> routes -> edge
+                                  monitoring <- every component's watch list
 
-Nothing else composes, but for who runs the database and who keeps its backups (`settings.arguments.engine`,
-`backups`): a component is handed the components that it needs, and knows of no other.
+Nothing else composes, but for who runs the database, who keeps its backups and who watches
+(`settings.arguments`): a component is handed the components that it needs, and knows of no other.
 """
 
 from dataclasses import replace
@@ -28,6 +29,7 @@ from components.platform.authority import Authority, AuthorityArgs
 from components.platform.credentials import Credentials
 from components.platform.namespace import Namespace
 from components.platform.priorities import Priorities, PrioritiesArgs
+from components.watch import Watch
 from settings import CACHE, INTERNET, POOL, arguments, load
 
 settings = load()
@@ -35,16 +37,13 @@ identity = arguments.of_identity(settings)
 cluster = pulumi_kubernetes.Provider("cluster", context=settings.cluster.context)
 opts = pulumi.ResourceOptions(providers=[cluster, pulumi_random.Provider("random")])
 # For what takes up a changed configuration while it runs, and would lose its clients by a restart.
-in_place = pulumi.ResourceOptions(
-    providers=[
-        pulumi_kubernetes.Provider(
-            "cluster-in-place",
-            context=settings.cluster.context,
-            enable_config_map_mutable=True,
-            enable_secret_mutable=True,
-        )
-    ]
+mutable = pulumi_kubernetes.Provider(
+    "cluster-in-place",
+    context=settings.cluster.context,
+    enable_config_map_mutable=True,
+    enable_secret_mutable=True,
 )
+in_place = pulumi.ResourceOptions(providers=[mutable])
 
 # What everything else stands on.
 ground = arguments.Ground(
@@ -61,30 +60,26 @@ ground = arguments.Ground(
 # What can be called: the internet, what keeps data, and the workloads.
 callees: dict[str, network.Endpoint | network.Addresses] = {INTERNET: network.INTERNET}
 before: list[pulumi.Resource] = []  # what a release waits for
+watches: list[Watch] = [ground.authority.watch]  # how each is watched
 database = None
 if settings.database:
     repository = arguments.kept_repository(settings, ground)
     database = arguments.served_database(settings.database, ground, in_place, repository)
     nightly = arguments.of_maintenance(settings.database, ground, database.maintenance, repository)
-    Maintenance("maintenance", nightly, opts)
+    watches += [*database.watches, Maintenance("maintenance", nightly, opts).watch]
     if repository and database.own:
-        Backups("backups", arguments.of_backups(settings, ground, database.own, repository), opts)
+        kept = arguments.of_backups(settings, ground, database.own, repository)
+        watches.append(Backups("backups", kept, opts).watch)
     callees[POOL] = database.pool
     before += database.parts
 if settings.cache:
     cache = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts)
     callees[CACHE] = cache.endpoint
-    before.append(cache)
-callees |= {
-    name: network.endpoint(identity, name, ground.namespaces[workload.namespace], workload.port)
-    for name, workload in settings.workloads.items()
-}
+    before, watches = [*before, cache], [*watches, cache.watch]
+callees |= arguments.called_workloads(settings, ground)
 
 # What serves. Nothing of a new version does, until its release has passed.
-applications = {
-    name: arguments.of_application(workload, settings, ground, callees)
-    for name, workload in settings.workloads.items()
-}
+applications = arguments.of_applications(settings, ground, callees)
 if settings.release:
     tried = applications[settings.release.workload]
     released = arguments.of_release(settings.release, settings, ground, tried, database, before)
@@ -93,6 +88,7 @@ workloads = {
     name: Workload(name, arguments.of_workload(workload, ground, applications[name], after=before), opts)
     for name, workload in settings.workloads.items()
 }
+watches += [workload.watch for workload in workloads.values()]
 
 # How it is reached from outside.
 if settings.entrance:
@@ -108,11 +104,16 @@ if settings.entrance:
         if settings.edge and settings.edge.origin_pulls:
             pulls = OriginPulls("origin-pulls", arguments.of_origin_pulls(settings, ground), around)
             entered = replace(entered, client_authority=pulls.authority)
-        served = Entrance("entrance", entered, opts)
+        served = entrance = Entrance("entrance", entered, opts)
+        watches.append(entrance.watch)
     if settings.edge:
         edge = CloudflareEdge("edge", arguments.of_edge(settings.edge, settings, ground, [served]), around)
         pulumi.export("edge", {"plan": edge.plan, "notes": edge.notes, "leftBehind": edge.left_behind})
     pulumi.export("hosts", reached.hosts)
+
+# Who watches it all, and tells somebody.
+if settings.monitoring:
+    pulumi.export("monitoring", arguments.monitored(settings.monitoring, settings, ground, watches, opts))
 
 pulumi.export("namespaces", ground.namespaces)
 pulumi.export("deployments", {name: workload.deployment for name, workload in workloads.items()})

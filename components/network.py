@@ -36,6 +36,7 @@ class Endpoint:
         config: environment variables that a caller is told, such as the host's name.
         credentials: what a caller must know, by name.
         encrypted: whether a caller must trust the platform's own certificate authority.
+        foreign: whether they run in somebody else's namespace, whose ways in are not ours to open or close.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Endpoint:
     config: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     encrypted: bool = False
+    foreign: bool = False
 
 
 def endpoint(identity: Identity, name: str, namespace: pulumi.Input[str], port: int) -> Endpoint:
@@ -124,7 +126,7 @@ class Connections(Component):
         if args.talks_to:
             policies.append(self._egress(name, args))
         for callee in args.talks_to:
-            if isinstance(callee, Endpoint):
+            if isinstance(callee, Endpoint) and not callee.foreign:
                 policies.append(self._ingress(name, args.caller, callee))
         self.policies = pulumi.Output.all(*[policy.metadata.name for policy in policies]).apply(list)
         self.finish()

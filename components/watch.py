@@ -3,6 +3,7 @@
 A component says where it tells its metrics, what somebody is woken for, and how it looks over time.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -87,6 +88,19 @@ class Watch:
     alerts: Sequence[Alert] = ()
     recordings: Sequence[Recording] = ()
     boards: Mapping[str, str] = field(default_factory=dict)
+
+
+def files(dashboards: Mapping[str, Mapping[str, Any]], *uids: str) -> dict[str, str]:
+    """Dashboards as files for Grafana.
+
+    Args:
+        dashboards: uid -> a dashboard.
+        uids: which of them; all unless told.
+
+    Raises:
+        KeyError: there is none of that uid.
+    """
+    return {f"{uid}.json": json.dumps(dashboards[uid], separators=(",", ":")) for uid in uids or dashboards}
 
 
 def rules(group: str, alerts: Sequence[Alert], recordings: Sequence[Recording] = ()) -> dict[str, Any]:

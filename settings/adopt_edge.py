@@ -103,6 +103,7 @@ def adoption(settings: Settings, edge: Edge, listing: Listing) -> Adoption:
     for name in zone_settings(subdomains=True, preload=False, under_attack=False):
         found.add("zoneSetting", f"{COMPONENT}-{name.replace('_', '-')}", f"{zone}/{name}")
     found.add("tieredCache", f"{COMPONENT}-tiered-cache", zone)
+    found.add("urlNormalizationSettings", f"{COMPONENT}-paths", zone)
     if bot_settings(edge.plan) is not None:
         found.add("botManagement", f"{COMPONENT}-bots", zone)
     _records(settings, edge, listing, found)

@@ -14,16 +14,18 @@ from components.data.pgbouncer import SIDECARS as POOL_SIDECARS
 from components.data.pgbouncer_config import pods_at_once, server_connections
 from components.data.postgres_backup import BACKUP_SERVER
 from components.data.postgres_pod import SIDECARS as DATABASE_SIDECARS
-from settings import consistency_backup, postgres
+from settings import consistency_backup, consistency_monitoring, postgres
 from settings.consistency_edge import disagreements_of_edge
 from settings.data import CLOUDNATIVE_PG
 from settings.disagreement import Disagreement
+from settings.edge_shape import hosts_of
 from settings.model import Settings
 from settings.types import quantity
 
 RESERVED: Final = (
-    *("authority", "backups", "cache", "certificate", "cluster", "credentials", "database", "edge"),
-    *("entrance", "internet", "maintenance", "origin-pulls", "pool", "priorities", "release", "routes"),
+    *("alertmanager", "authority", "backups", "blackbox", "cache", "certificate", "cluster", "credentials"),
+    *("database", "edge", "entrance", "grafana", "internet", "kube-state-metrics", "maintenance"),
+    *("node-exporter", "origin-pulls", "pool", "priorities", "prometheus", "release", "routes"),
 )
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 
@@ -61,6 +63,7 @@ def disagreements(settings: Settings) -> list[Disagreement]:
         *disagreements_of_edge(settings),
         *postgres.refused(settings),
         *consistency_backup.refused(settings),
+        *consistency_monitoring.refused(settings),
     ]
 
 
@@ -132,6 +135,9 @@ def _largest(settings: Settings, namespace: str) -> list[tuple[Sequence[Requests
         pods += _backup_jobs(apart=True)
     if cache and cache.namespace == namespace:
         pods.append(([cache.resources, *CACHE_SIDECARS], 1))
+    monitoring = settings.monitoring
+    if monitoring and monitoring.namespace == namespace:
+        pods += consistency_monitoring.pods(monitoring)
     released = settings.workloads.get(release.workload) if release else None
     if released and released.namespace == namespace:
         # Its steps run one after the other; the larger one is the new version with who tries it.
@@ -157,19 +163,11 @@ def _reserved_names(settings: Settings) -> Iterator[Disagreement]:
 
 
 def _hosts(settings: Settings) -> Iterator[Disagreement]:
-    hosts = {
-        f"workloads.{name}.public.host": workload.public.host
-        for name, workload in settings.workloads.items()
-        if workload.public
-    }
+    hosts = hosts_of(settings)
     if settings.entrance is None:
         for path in hosts:
-            yield Disagreement(path, "a host without an entrance", "no `public`, or a section `entrance`")
+            yield Disagreement(path, "a host without an entrance", "no host, or a section `entrance`")
         return
-    hosts |= {
-        f"entrance.foreignRoutes.{name}.host": route.host
-        for name, route in settings.entrance.foreign_routes.items()
-    }
     for name in settings.entrance.foreign_routes:
         if name in settings.workloads:
             path = f"entrance.foreignRoutes.{name}"

@@ -22,7 +22,9 @@ def hosts_of(settings: Settings) -> Mapping[str, str]:
         if workload.public
     }
     foreign = settings.entrance.foreign_routes if settings.entrance else {}
-    return hosts | {f"entrance.foreignRoutes.{name}.host": route.host for name, route in foreign.items()}
+    hosts |= {f"entrance.foreignRoutes.{name}.host": route.host for name, route in foreign.items()}
+    grafana = settings.monitoring.grafana if settings.monitoring else None
+    return hosts | ({"monitoring.grafana.host": grafana.host} if grafana and grafana.host else {})
 
 
 def full(settings: Settings, label: str) -> str:

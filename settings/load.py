@@ -35,6 +35,7 @@ _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterab
     ("entrance", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "foreignRoutes", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "certificate", "letsEncrypt", "token"): lambda data: _names(data, "secrets"),
+    ("monitoring", "namespace"): lambda data: _names(data, "platform", "namespaces"),
 }
 """Path of a name -> the declared names, read off the raw data, so that other faults don't hide these."""
 

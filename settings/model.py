@@ -13,6 +13,7 @@ from settings.backup import Backup
 from settings.data import Cache, Database
 from settings.edge import Edge
 from settings.entrance import Entrance
+from settings.monitoring import Monitoring
 from settings.platform import Cluster, Platform, Secret, Stack
 from settings.section import Section
 from settings.types import Name
@@ -32,6 +33,7 @@ class Settings(Section):
     cache: Cache | None = Field(default=None, description="Left out: the stack has no cache and no queue.")
     entrance: Entrance | None = Field(default=None, description="Left out: nothing is reached from outside.")
     edge: Edge | None = Field(default=None, description="Left out: nothing of ours is at Cloudflare.")
+    monitoring: Monitoring | None = Field(default=None, description="Left out: nobody watches.")
     secrets: dict[Name, Secret] = Field(default_factory=dict)
 
     def workloads_in_order(self) -> list[str]:

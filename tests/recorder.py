@@ -14,6 +14,8 @@ from pulumi.runtime.config import set_all_config
 
 ROOT = Path(__file__).parent.parent
 STACKS = ("local", "staging", "production")
+HASHED = "$2a$10$abcdefghijklmnopqrstuuNobexzqLuryvPseZyV5BcM70ZGGS3um"
+"""By bcrypt, of what a recorded password of 40 letters is."""
 
 
 @dataclass
@@ -92,6 +94,7 @@ class _Echo(mocks.Mocks):
             outputs["metadata"] = metadata
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = "r" * int(args.inputs["length"])
+            outputs["bcryptHash"] = HASHED
         if args.typ == "aws:kms/key:Key":
             region = args.inputs.get("region", "region")
             outputs |= {"arn": f"arn:aws:kms:{region}:210987654321:key/{args.name}", "keyId": args.name}

@@ -11,7 +11,7 @@ from settings.schema import REFERENCE
 from simulator.reachability.matrix import Cluster
 from simulator.reachability.page import page
 from tests.recorder import STACKS, Recording, record_stack
-from tests.unit import edge_page
+from tests.unit import board_page, edge_page
 
 
 def kubernetes_objects(recording: Recording) -> list[dict[str, Any]]:
@@ -27,6 +27,7 @@ def generated(recordings: Mapping[str, Recording]) -> dict[Path, str]:
     """Every generated file that needs recordings or a table of the tests, with what should stand in it."""
     clusters = {stack: Cluster.read(kubernetes_objects(recordings[stack])) for stack in recordings}
     return {
+        REFERENCE / "dashboards.md": board_page.page(),
         REFERENCE / "edge-requests.md": edge_page.page(),
         REFERENCE / "reachability.md": page(clusters),
     }

@@ -16,6 +16,7 @@ from components.deployments import rolling
 from components.network import Connections, ConnectionsArgs, endpoint
 from components.platform.service_account import service_account
 from components.pods import ENDPOINT_REMOVAL_SECONDS, Pod
+from components.watch import Target, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ class Workload(Component):
             ConnectionsArgs(identity=args.identity, caller=self.endpoint, talks_to=args.application.talks_to),
             opts=self.child(),
         )
+        self.watch = Watch(name=name, targets=[Target(job=name, endpoint=self.metrics)])
         self.finish()
 
     def _deployment(self, name: str, args: WorkloadArgs, selector: Mapping[str, str]) -> Deployment:

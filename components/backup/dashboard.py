@@ -2,17 +2,16 @@
 
 from typing import Any, Final
 
-from components.data.dashboard import Board, Panel, drawn
-
-_HERE: Final = 'namespace="$namespace"'
-
-
-def _now(metric: str, matching: str = "", by: str = "by (namespace)", how: str = "max") -> str:
-    return f"{how} {by} ({metric}{{{_HERE}{matching}}})"
+from components import board
+from components.board import HERE, Board, Panel, Variable, drawn
 
 
-def _age(metric: str, matching: str = "", by: str = "by (namespace)") -> str:
-    return f"time() - {_now(metric, matching, by)}"
+def _now(metric: str, *matching: str, by: str = "namespace", how: str = "max") -> str:
+    return board.now(metric, HERE, *matching, by=by, how=how)
+
+
+def _age(metric: str, *matching: str, by: str = "namespace") -> str:
+    return f"time() - {_now(metric, *matching, by=by)}"
 
 
 _PROVEN: Final = (
@@ -22,7 +21,7 @@ _PROVEN: Final = (
         "Below a minute and a half it is as good as archiving once a minute can be.",
         unit="s",
         queries={
-            "measured by {{job}}": _now("backup_measured_rpo_seconds", by="by (job)"),
+            "measured by {{job}}": _now("backup_measured_rpo_seconds", by="job"),
             "promised": _now("backup_promised_rpo_seconds"),
         },
     ),
@@ -31,7 +30,7 @@ _PROVEN: Final = (
         description="From an empty folder to the first answer, beside the promise. It grows with the data.",
         unit="s",
         queries={
-            "measured by {{job}}": _now("backup_measured_rto_seconds", by="by (job)"),
+            "measured by {{job}}": _now("backup_measured_rto_seconds", by="job"),
             "promised": _now("backup_promised_rto_seconds"),
         },
     ),
@@ -42,8 +41,8 @@ _PROVEN: Final = (
         queries={
             "{{job}}": _age(
                 "backup_job_last_success_timestamp_seconds",
-                ',job=~"restore-test|drill|dump|freshness"',
-                by="by (job)",
+                'job=~"restore-test|drill|dump|freshness"',
+                by="job",
             )
         },
     ),
@@ -51,7 +50,7 @@ _PROVEN: Final = (
         title="Last runs",
         description="1 when the last run of a job succeeded. Anything else is an alert.",
         unit="bool_yes_no",
-        queries={"{{job}}": _now("backup_job_success", by="by (job)", how="min")},
+        queries={"{{job}}": _now("backup_job_success", by="job", how="min")},
     ),
     Panel(
         title="Verified",
@@ -63,7 +62,7 @@ _PROVEN: Final = (
         title="Duration of the jobs",
         description="Of the last run of each. A slope is the data's growth.",
         unit="s",
-        queries={"{{job}}": _now("backup_job_duration_seconds", by="by (job)")},
+        queries={"{{job}}": _now("backup_job_duration_seconds", by="job")},
     ),
 )
 
@@ -72,21 +71,21 @@ _MADE: Final = (
         title="Age of the archive",
         description="Since WAL was archived last: a minute. All since is lost with the volume.",
         unit="s",
-        queries={"{{pod}}": _now("pg_stat_archiver_last_archive_age", by="by (pod)")},
+        queries={"{{pod}}": _now("pg_stat_archiver_last_archive_age", by="pod")},
     ),
     Panel(
         title="Refused by the archive",
         description="Attempts to archive that failed. Each is tried again; the volume fills meanwhile.",
         unit="short",
         queries={
-            "{{pod}}": f"sum by (pod) (rate(pg_stat_archiver_failed_count{{{_HERE}}}[$__rate_interval]))"
+            "{{pod}}": board.rate("pg_stat_archiver_failed_count", HERE),
         },
     ),
     Panel(
         title="Age of the newest backup",
         description="A day at most, and a week for the full one.",
         unit="s",
-        queries={"{{type}}": _age("backup_last_success_timestamp_seconds", by="by (type)")},
+        queries={"{{type}}": _age("backup_last_success_timestamp_seconds", by="type")},
     ),
     Panel(
         title="How far back",
@@ -107,7 +106,7 @@ _MADE: Final = (
         title="Size of the newest backups",
         description="What each type takes in the repository, compressed and encrypted.",
         unit="bytes",
-        queries={"{{type}}": _now("backup_size_bytes", by="by (type)")},
+        queries={"{{type}}": _now("backup_size_bytes", by="type")},
     ),
     Panel(
         title="Behind in the other region",
@@ -127,7 +126,9 @@ BOARDS: Final = (
     Board(
         uid="fixia-backups",
         title="Backups: promised and measured",
-        metric="backup_repository_up",
+        variables=[Variable(name="namespace", metric="backup_repository_up")],
+        tags=["data"],
+        legend=False,
         rows={"Proven": _PROVEN, "Made": _MADE},
     ),
 )

@@ -16,8 +16,9 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.application.configuration import TLS_FOLDER
+from components.backup import alerts, repository_conf
 from components.backup import repository as backup_repository
-from components.backup import repository_conf
+from components.backup.dashboard import dashboards
 from components.backup.repository import Access, Mounted, Repository
 from components.backup.tasks import FINAL, MONITOR, RPO_SECONDS, RTO_SECONDS, SCRIPTS, TASKS, Task
 from components.base import Component, Identity
@@ -29,6 +30,7 @@ from components.platform.authority import Authority, IssuerReference, KeptCertif
 from components.platform.credentials import Credential
 from components.pods import Container, Pod, Resources, command_probe, http_probe
 from components.volumes import scripts_volume, secret_volume
+from components.watch import Target, Watch, files
 
 SCRIPTS_FOLDER: Final = "/etc/backup"
 SECRETS_FOLDER: Final = "/run/secrets/backup"
@@ -122,6 +124,13 @@ class Backups(Component):
         self.metrics = endpoint(args.identity, f"{name}-monitor", args.namespace, args.metrics_port)
         self.cron_jobs = {job: self._job(job, task) for job, task in tasks.items()}
         self._monitor()
+        self.watch = Watch(
+            name=name,
+            # What it tells of is the database, not itself.
+            targets=[Target(job=name, endpoint=self.metrics, honor_labels=True)],
+            alerts=(*alerts.ARCHIVED, *alerts.MADE, *alerts.TESTED),
+            boards=files(dashboards()),
+        )
         self.finish()
 
     def _job(self, job: str, task: Task) -> pulumi.Output[str]:

@@ -25,13 +25,15 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
 from components.base import Component, Identity
-from components.data import valkey_config
+from components.data import alerts, valkey_config
+from components.data.dashboard import dashboards
 from components.network import endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, command_probe, hardened_pod, http_probe
 from components.volumes import config_volume, secret_volume
+from components.watch import Target, Watch, files
 
 CONFIG_FOLDER: Final = "/etc/cache"
 DATA_FOLDER: Final = "/data"
@@ -135,6 +137,12 @@ class Cache(Component):
         self.stateful_set = self._stateful_set(name, args, selector, claim).metadata.name
         self.service = self._service(name, args, selector).metadata.name
         self._headless_service(name, args, selector)
+        self.watch = Watch(
+            name=name,
+            targets=[Target(job=name, endpoint=self.metrics)],
+            alerts=alerts.CACHED,
+            boards=files(dashboards(), "fixia-cache"),
+        )
         self.finish()
 
     def _claim(self, name: str, args: CacheArgs) -> PersistentVolumeClaim:

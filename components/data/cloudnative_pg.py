@@ -19,6 +19,7 @@ from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
 from components.backup.repository import Repository, addresses
 from components.backup.restore import Restore
 from components.base import Component, Identity
+from components.data import cloudnative_pg_alerts as alerts
 from components.data import cloudnative_pg_backup, cloudnative_pg_network, pgbouncer_config, postgres_config
 from components.data import cloudnative_pg_config as config
 from components.data.maintenance import ROLE as MAINTENANCE
@@ -26,6 +27,7 @@ from components.network import Addresses, Endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.pods import Resources
+from components.watch import Target, Watch
 
 API: Final = "postgresql.cnpg.io/v1"
 PORT: Final = 5432
@@ -168,6 +170,12 @@ class CloudNativeDatabase(Component):
             operator_namespace=args.operator_namespace,
             archive=addresses(args.repository) if args.repository else None,
             recovers=args.restore is not None,
+        )
+        told = {name: self.metrics, args.pool: self.pool_metrics}
+        self.watch = Watch(
+            name=name,
+            targets=[Target(job=job, endpoint=pods) for job, pods in told.items()],
+            alerts=[*alerts.DATABASE, *alerts.POOLED, *(alerts.BACKED_UP if args.repository else ())],
         )
         self.finish()
 

@@ -1,72 +1,25 @@
 """What the database, its pool and the cache look like over time: two dashboards for Grafana, as data."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
-from grafana_foundation_sdk.builders import dashboard, prometheus, timeseries
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
-
-_WIDTH: Final = 8
-_HEIGHT: Final = 8
-_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
-
-_HERE: Final = 'namespace="$namespace"'
-_PER_POD: Final = "by (pod)"
-_RATE: Final = "$__rate_interval"
-"""Four scrapes at least, whatever the zoom: a shorter one would draw gaps."""
+from components import board
+from components.board import HERE, Board, Panel, Variable, drawn
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One chart.
-
-    Attributes:
-        title: what it shows.
-        description: what is normal, and what it means when it is not.
-        unit: in Grafana's words, such as `bytes` and `percentunit`.
-        queries: legend -> PromQL.
-    """
-
-    title: str
-    description: str
-    unit: str
-    queries: Mapping[str, str]
+def _now(metric: str, *matching: str, by: str = "pod", how: str = "sum") -> str:
+    return board.now(metric, HERE, *matching, by=by, how=how)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Board:
-    """One dashboard.
-
-    Attributes:
-        uid: its address, which never changes.
-        title: its title.
-        metric: one whose `namespace` label tells where there are some.
-        rows: title -> panels.
-    """
-
-    uid: str
-    title: str
-    metric: str
-    rows: Mapping[str, Sequence[Panel]]
+def _rate(counter: str, by: str = "pod") -> str:
+    return board.rate(counter, HERE, by=by)
 
 
-def _rate(metric: str, by: str = _PER_POD, matching: str = "") -> str:
-    return f"sum {by} (rate({metric}{{{_HERE}{matching}}}[{_RATE}]))"
-
-
-def _now(metric: str, by: str = _PER_POD, matching: str = "", how: str = "sum") -> str:
-    return f"{how} {by} ({metric}{{{_HERE}{matching}}})"
-
-
-def _memory(container: str) -> dict[str, str]:
-    matching = f',container="{container}"'
-    limit = _now("kube_pod_container_resource_limits", matching=f',resource="memory"{matching}')
+def _memory(container: str) -> Mapping[str, str]:
+    named = f'container="{container}"'
     return {
-        "{{pod}}": _now("container_memory_working_set_bytes", matching=matching),
-        "limit of {{pod}}": limit,
+        "{{pod}}": _now("container_memory_working_set_bytes", named),
+        "limit of {{pod}}": _now("kube_pod_container_resource_limits", 'resource="memory"', named),
     }
 
 
@@ -102,7 +55,7 @@ _DATABASE: Final = (
         unit="short",
         queries={
             "{{queryid}} {{user}}": "topk(5, "
-            + _rate("pg_stat_statements_seconds_total", "by (queryid, user)")
+            + _rate("pg_stat_statements_seconds_total", by="queryid, user")
             + ")"
         },
     ),
@@ -126,21 +79,21 @@ _DATABASE: Final = (
         title="Waiting for locks",
         description="Sessions that wait for somebody else's lock. Usually none.",
         unit="short",
-        queries={"{{pod}}": _now("pg_stat_activity_count", matching=',wait_event_type="Lock"')},
+        queries={"{{pod}}": _now("pg_stat_activity_count", 'wait_event_type="Lock"')},
     ),
     Panel(
         title="Size",
         description="Of each database on disk. A step is a migration or a REINDEX; a slope is growth.",
         unit="bytes",
-        queries={"{{datname}}": _now("pg_database_size_bytes", "by (datname)", how="max")},
+        queries={"{{datname}}": _now("pg_database_size_bytes", by="datname", how="max")},
     ),
     Panel(
         title="Free on the volume",
         description="Of the volume. At 10 % somebody is woken; it grows in place.",
         unit="percentunit",
         queries={
-            "{{persistentvolumeclaim}}": f"kubelet_volume_stats_available_bytes{{{_HERE}}} "
-            f"/ on (namespace, persistentvolumeclaim) kubelet_volume_stats_capacity_bytes{{{_HERE}}}"
+            "{{persistentvolumeclaim}}": f"kubelet_volume_stats_available_bytes{{{HERE}}} "
+            f"/ on (namespace, persistentvolumeclaim) kubelet_volume_stats_capacity_bytes{{{HERE}}}"
         },
     ),
     Panel(
@@ -163,14 +116,14 @@ _DATABASE: Final = (
         description="Rises to 200 million and falls when autovacuum freezes. At 2.1 billion writes end.",
         unit="short",
         queries={
-            "{{datname}}": _now("pg_database_wraparound_age_datfrozenxid_seconds", "by (datname)", how="max")
+            "{{datname}}": _now("pg_database_wraparound_age_datfrozenxid_seconds", by="datname", how="max")
         },
     ),
     Panel(
         title="Dead rows",
         description="Of the five tables with the most. The nightly vacuum takes them back.",
         unit="short",
-        queries={"{{relname}}": f"topk(5, {_now('pg_stat_user_tables_n_dead_tup', 'by (relname)')})"},
+        queries={"{{relname}}": f"topk(5, {_now('pg_stat_user_tables_n_dead_tup', by='relname')})"},
     ),
     Panel(
         title="Memory",
@@ -186,8 +139,8 @@ _DATABASE: Final = (
             "{{cronjob}}": "time() - "
             + _now(
                 "kube_cronjob_status_last_successful_time",
-                "by (cronjob)",
-                ',cronjob=~"maintenance-.*"',
+                'cronjob=~"maintenance-.*"',
+                by="cronjob",
                 how="max",
             )
         },
@@ -254,8 +207,8 @@ _CACHE: Final = (
         description="On average, by the five commands that take most. Long ones hold up all others.",
         unit="s",
         queries={
-            "{{cmd}}": f"topk(5, {_rate('redis_commands_duration_seconds_total', 'by (cmd)')} "
-            f"/ ({_rate('redis_commands_total', 'by (cmd)')} > 0))"
+            "{{cmd}}": f"topk(5, {_rate('redis_commands_duration_seconds_total', by='cmd')} "
+            f"/ ({_rate('redis_commands_total', by='cmd')} > 0))"
         },
     ),
     Panel(
@@ -286,7 +239,7 @@ _CACHE: Final = (
         title="Keys",
         description="Jobs and cached values. A slope without end is something that never expires.",
         unit="short",
-        queries={"{{db}}": f"{_now('redis_db_keys', 'by (db)')} > 0"},
+        queries={"{{db}}": f"{_now('redis_db_keys', by='db')} > 0"},
     ),
     Panel(
         title="Found in the cache",
@@ -309,59 +262,22 @@ BOARDS: Final = (
     Board(
         uid="fixia-database",
         title="Database and pool",
-        metric="pg_up",
+        variables=[Variable(name="namespace", metric="pg_up")],
+        tags=["data"],
+        legend=False,
         rows={"PostgreSQL": _DATABASE, "PgBouncer": _POOL},
     ),
-    Board(uid="fixia-cache", title="Cache", metric="redis_up", rows={"Valkey": _CACHE}),
+    Board(
+        uid="fixia-cache",
+        title="Cache",
+        variables=[Variable(name="namespace", metric="redis_up")],
+        tags=["data"],
+        legend=False,
+        rows={"Valkey": _CACHE},
+    ),
 )
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
     """Each dashboard as Grafana reads it from a file, by its uid."""
     return {board.uid: drawn(board) for board in BOARDS}
-
-
-def drawn(board: Board) -> dict[str, Any]:
-    """One dashboard as Grafana reads it from a file."""
-    made = (
-        dashboard.Dashboard(board.title)
-        .uid(board.uid)
-        .readonly()
-        .tags(["data"])
-        .refresh("1m")
-        .time("now-6h", "now")
-        .timezone("utc")
-        .with_variable(dashboard.DatasourceVariable("datasource").type("prometheus"))
-        .with_variable(
-            dashboard.QueryVariable("namespace")
-            .query(f"label_values({board.metric}, namespace)")
-            .datasource(_SOURCE)
-            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        )
-    )
-    number = 0
-    for title, panels in board.rows.items():
-        made = made.with_row(dashboard.Row(title))
-        for panel in panels:
-            number += 1
-            made = made.with_panel(_chart(panel).id(number))
-    encoded = JSONEncoder(sort_keys=True).encode(made.build())
-    found: dict[str, Any] = json.loads(encoded)
-    return found
-
-
-def _chart(panel: Panel) -> timeseries.Panel:
-    chart = (
-        timeseries.Panel()
-        .title(panel.title)
-        .description(panel.description)
-        .unit(panel.unit)
-        .datasource(_SOURCE)
-        .span(_WIDTH)
-        .height(_HEIGHT)
-        .min(0)
-    )
-    for number, (legend, expression) in enumerate(panel.queries.items()):
-        query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number))
-        chart = chart.with_target(query)
-    return chart

@@ -15,6 +15,7 @@ from pulumi_kubernetes.core.v1 import (
 
 from components.application.configuration import TLS_FOLDER
 from components.base import Component, Identity
+from components.data import alerts
 from components.jobs import Job, cron_job
 from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority
@@ -22,6 +23,7 @@ from components.platform.credentials import Credential
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources
 from components.volumes import scripts_volume, secret_volume
+from components.watch import Watch
 
 SCRIPTS: Final = Path(__file__).parent / "scripts" / "maintenance"
 SCRIPTS_FOLDER: Final = "/etc/maintenance"
@@ -129,6 +131,7 @@ class Maintenance(Component):
         self.cron_jobs = {
             job: self._cron_job(name, job, args, account, volumes).metadata.name for job in JOBS
         }
+        self.watch = Watch(name=name, alerts=alerts.NIGHTLY)
         self.finish()
 
     def _password(self, name: str, args: MaintenanceArgs) -> VolumeArgs:

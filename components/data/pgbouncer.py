@@ -22,6 +22,7 @@ from pulumi_kubernetes.core.v1 import (
 from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
 from components.application.scaling import disruption_budget
 from components.base import Component, Identity
+from components.data import alerts
 from components.data import pgbouncer_config as config
 from components.deployments import rolling
 from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
@@ -37,6 +38,7 @@ from components.pods import (
     http_probe,
 )
 from components.volumes import config_volume, secret_volume
+from components.watch import Target, Watch
 
 SCRIPTS_FOLDER: Final = "/etc/pool-scripts"
 SECRETS_FOLDER: Final = "/run/secrets/pool"
@@ -178,6 +180,7 @@ class Pool(Component):
             ConnectionsArgs(identity=args.identity, caller=self.endpoint, talks_to=[args.database.endpoint]),
             opts=self.child(),
         )
+        self.watch = Watch(name=name, targets=[Target(job=name, endpoint=self.metrics)], alerts=alerts.POOLED)
         self.finish()
 
     def _deployment(self, name: str, args: PoolArgs, selector: Mapping[str, str]) -> Deployment:

@@ -29,11 +29,13 @@ from components.backup.repository import Mounted, Repository
 from components.backup.repository_conf import SERVER_PORT
 from components.backup.restore import Restore, reach_files
 from components.base import Component, Identity
-from components.data import postgres_backup, postgres_config, postgres_pod
+from components.data import alerts, postgres_backup, postgres_config, postgres_pod
+from components.data.dashboard import dashboards
 from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.pods import Pod, Resources, hardened_pod
+from components.watch import Target, Watch, files
 
 GRACE_SECONDS: Final = 300
 """A fast stop takes a moment; the rest is for the checkpoint that it ends with, on a slow disk."""
@@ -175,6 +177,13 @@ class Database(Component):
         if args.standbys:
             self._standby_set(name, args, pod("standby"))
             self._reading(name, args)
+        told = {name: self.metrics, self._standby: self.standby_metrics}
+        self.watch = Watch(
+            name=name,
+            targets=[Target(job=job, endpoint=pods) for job, pods in told.items() if pods],
+            alerts=alerts.DATABASE,
+            boards=files(dashboards(), "fixia-database"),
+        )
         self.finish()
 
     def called_as(self, role: str) -> Endpoint:

@@ -118,7 +118,7 @@ class CloudflareEdge(Component):
         self.finish()
 
     def _settings(self, name: str, args: CloudflareEdgeArgs) -> list[pulumi.Resource]:
-        from pulumi_cloudflare import BotManagement, TieredCache, ZoneSetting
+        from pulumi_cloudflare import BotManagement, TieredCache, UrlNormalizationSettings, ZoneSetting
 
         values = zone_settings(
             subdomains=args.hsts_subdomains,
@@ -137,6 +137,12 @@ class CloudflareEdge(Component):
         ]
         # Data centres ask one of theirs near the origin, before they ask the origin.
         made.append(TieredCache(f"{name}-tiered-cache", zone_id=args.zone, value="on", opts=self.child()))
+        # Rules compare paths: `/%61dmin` is `/admin` before they do. The origin gets what was asked for.
+        made.append(
+            UrlNormalizationSettings(
+                f"{name}-paths", zone_id=args.zone, scope="incoming", type="cloudflare", opts=self.child()
+            )
+        )
         bots = bot_settings(args.shape.plan)
         if bots is not None:
             made.append(BotManagement(f"{name}-bots", zone_id=args.zone, **bots, opts=self.child()))

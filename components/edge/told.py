@@ -47,7 +47,7 @@ def left_behind(plan: PlanName, *, origin_pulls: bool) -> list[str]:
         origin_pulls: whether a certificate of ours was at the edge.
     """
     settings = zone_settings(subdomains=True, preload=False, under_attack=False)
-    behind = [f"zone setting {name}" for name in settings]
+    behind = [*(f"zone setting {name}" for name in settings), "tiered cache", "normal form of paths"]
     if bot_settings(plan) is not None:
         behind.append("bot management")
     if origin_pulls:

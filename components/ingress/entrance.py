@@ -38,13 +38,14 @@ from pulumi_kubernetes.networking.v1 import (
 from components.application.scaling import Autoscaling, autoscaler, disruption_budget
 from components.base import Component, Identity
 from components.deployments import rolling
-from components.ingress import access, traefik_config
+from components.ingress import access, alerts, traefik_config
 from components.ingress.route import CLASS_NAME, Route
 from components.ingress.traefik_config import DRAIN_SECONDS, DYNAMIC_FOLDER, PORTS, STATIC_FOLDER
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
 from components.platform.service_account import service_account
 from components.pods import ENDPOINT_REMOVAL_SECONDS, Container, Pod, Resources, http_probe
 from components.volumes import config_volume
+from components.watch import Target, Watch
 
 CONTROLLER: Final = "traefik.io/ingress-controller"
 """What Traefik looks for in an ingress class; it is not a setting of its."""
@@ -144,6 +145,11 @@ class Entrance(Component):
         disruption_budget(self, name, args.namespace, selector=selector)
         self._ingress_class(name, args)
         self._policies(name, args, selector)
+        self.watch = Watch(
+            name=name,
+            targets=[Target(job=name, endpoint=self.metrics)],
+            alerts=(*alerts.ISSUED, *alerts.SERVED),
+        )
         self.finish()
 
     def _endpoint(self, name: str, args: EntranceArgs, selector: Mapping[str, str], port: str) -> Endpoint:

@@ -48,6 +48,8 @@ class Route:
         max_body_bytes: larger request bodies are refused. Such a route holds each request and each answer
             until they are complete, so none that streams or upgrades has a limit here; None is no limit.
         content_security_policy: the header's value.
+        hidden: a path of one part that is not for the public, such as `/metrics` of a server that tells them
+            where it serves its pages; asked for, the site's first page comes instead. None unless told.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Route:
     rate_limit: RateLimit | None = None
     max_body_bytes: int | None = None
     content_security_policy: str = NOTHING
+    hidden: str | None = None
 
 
 def ingress_annotations(route: Route) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What Traefik is told, as text: pure functions from routes to files."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,14 +170,24 @@ def _middlewares(route: Route, *, behind_proxy: bool) -> dict[str, Any]:
     """
     headers = {**_HARDENED, "contentSecurityPolicy": route.content_security_policy}
     own: dict[str, Any] = {f"{route.name}-headers": {"headers": headers}}
+    if route.hidden:
+        own[f"{route.name}-hidden"] = {
+            "replacePathRegex": {"regex": _spelt(route.hidden), "replacement": "/"}
+        }
     if route.rate_limit:
         own[f"{route.name}-rate"] = {"rateLimit": _rate(route.rate_limit, behind_proxy=behind_proxy)}
     if route.max_body_bytes is not None:
         own[f"{route.name}-body"] = {"buffering": {"maxRequestBodyBytes": route.max_body_bytes}}
     there = {*own, "compress", "retry", *(["trusted"] if behind_proxy else [])}
-    order = ("{}-headers", "trusted", "{}-rate", "compress", "{}-body", "retry")
+    order = ("{}-headers", "{}-hidden", "trusted", "{}-rate", "compress", "{}-body", "retry")
     chain = [name for name in (place.format(route.name) for place in order) if name in there]
     return {**own, route.name: {"chain": {"middlewares": chain}}}
+
+
+def _spelt(path: str) -> str:
+    """A path of one part in every spelling: a server decodes `%6detrics` before it looks."""
+    letters = "".join(f"(?:{re.escape(letter)}|%{ord(letter):02x})" for letter in path.removeprefix("/"))
+    return f"(?i)^/{letters}$"
 
 
 def _rate(limit: RateLimit, *, behind_proxy: bool) -> dict[str, Any]:

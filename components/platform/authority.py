@@ -13,8 +13,13 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.base import Component, Identity
+from components.network import Endpoint
+from components.watch import Target, Watch
 
 CERT_MANAGER: Final = "cert-manager.io/v1"
+
+METRICS_PORT: Final = 9402
+"""Of cert-manager. Source: https://cert-manager.io/docs/devops-tips/prometheus-metrics/"""
 
 AUTHORITY_DAYS: Final = 3650
 AUTHORITY_RENEWAL_DAYS: Final = 365
@@ -142,6 +147,17 @@ class Authority(Component):
             metadata=self.metadata(name=self.issuer),
             spec={"ca": {"secretName": self.secret}},
             opts=self.child(depends_on=[root]),
+        )
+        cert_manager = Endpoint(
+            name="cert-manager",
+            namespace=args.namespace,
+            # As its makers' manifests and charts name them.
+            pods={"app.kubernetes.io/name": "cert-manager", "app.kubernetes.io/component": "controller"},
+            port=METRICS_PORT,
+            foreign=True,
+        )
+        self.watch = Watch(
+            name=name, targets=[Target(job="cert-manager", endpoint=cert_manager, honor_labels=True)]
         )
         self.finish()
 

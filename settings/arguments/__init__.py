@@ -1,19 +1,22 @@
 """Sections of the settings as components' arguments: names become components, and pydantic ends here."""
 
-from settings.arguments.application import of_application, of_release, of_workload
+from settings.arguments.application import called_workloads, of_applications, of_release, of_workload
 from settings.arguments.backups import kept_repository, of_backups
 from settings.arguments.data import of_cache, of_maintenance
 from settings.arguments.edge import edge_providers, of_edge, of_origin_pulls
 from settings.arguments.engine import ServedDatabase, served_database
 from settings.arguments.ground import Ground, of_credentials, of_identity, of_namespace
 from settings.arguments.ingress import of_certificate, of_entrance, of_routes
+from settings.arguments.monitoring import monitored
 
 __all__ = [
     "Ground",
     "ServedDatabase",
+    "called_workloads",
     "edge_providers",
     "kept_repository",
-    "of_application",
+    "monitored",
+    "of_applications",
     "of_backups",
     "of_cache",
     "of_certificate",

@@ -19,10 +19,25 @@ from settings.model import Settings
 Callees = Mapping[str, network.Endpoint | network.Addresses]
 
 
-def of_application(
+def called_workloads(settings: Settings, ground: Ground) -> dict[str, network.Endpoint]:
+    """Every workload's pods, for those that call them."""
+    return {
+        name: network.endpoint(ground.identity, name, ground.namespaces[each.namespace], each.port)
+        for name, each in settings.workloads.items()
+    }
+
+
+def of_applications(settings: Settings, ground: Ground, callees: Callees) -> dict[str, Application]:
+    """What runs in each workload's pods."""
+    return {
+        name: _of_application(section, settings, ground, callees)
+        for name, section in settings.workloads.items()
+    }
+
+
+def _of_application(
     section: workload.Workload, settings: Settings, ground: Ground, callees: Callees
 ) -> Application:
-    """What runs in a workload's pods."""
     return Application(
         image=section.image,
         args=section.args,

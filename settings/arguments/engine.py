@@ -12,6 +12,7 @@ from components.data.maintenance import ROLE as MAINTENANCE
 from components.data.pgbouncer import Pool
 from components.data.postgres import Database
 from components.network import Endpoint
+from components.watch import Watch
 from settings import data
 from settings.arguments.data import of_database, of_operated_database, of_pool
 from settings.arguments.ground import Ground
@@ -29,6 +30,7 @@ class ServedDatabase:
         maintenance: PostgreSQL itself, for the nightly work.
         pool: where everybody else calls.
         parts: what must stand before anybody calls.
+        watches: how they are watched.
         own: our own component, which our jobs back up; None where an operator makes the backups.
     """
 
@@ -36,6 +38,7 @@ class ServedDatabase:
     maintenance: Endpoint
     pool: Endpoint
     parts: Sequence[pulumi.Resource]
+    watches: Sequence[Watch]
     own: Database | None = None
 
 
@@ -65,6 +68,7 @@ def served_database(
             maintenance=operated.called_as(MAINTENANCE),
             pool=operated.pool_endpoint,
             parts=[operated],
+            watches=[operated.watch],
         )
     database = Database(DATABASE, replace(of_database(section, ground), repository=repository), opts)
     pool = Pool(POOL, of_pool(section, ground, database), opts)
@@ -73,5 +77,6 @@ def served_database(
         maintenance=database.called_as(MAINTENANCE),
         pool=pool.endpoint,
         parts=[database, pool],
+        watches=[database.watch, pool.watch],
         own=database,
     )

@@ -1,6 +1,6 @@
 """How the platform is reached from outside: routes, their certificate, the entrance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pulumi
 
@@ -10,9 +10,11 @@ from components.application.workload import Workload
 from components.ingress.certificate import CertificateArgs, DnsChallenge, OriginCa
 from components.ingress.entrance import EntranceArgs
 from components.ingress.route import NOTHING, RateLimit, Route
+from components.monitoring import grafana
 from settings import entrance, workload
 from settings.arguments.ground import Ground, host, resources
 from settings.model import Settings
+from settings.monitoring import GRAFANA
 
 
 def of_routes(settings: Settings, ground: Ground, workloads: Mapping[str, Workload]) -> list[Route]:
@@ -37,6 +39,7 @@ def of_routes(settings: Settings, ground: Ground, workloads: Mapping[str, Worklo
             )
             for name, section in foreign.items()
         ),
+        *_grafana(settings, ground),
     ]
 
 
@@ -66,6 +69,8 @@ def of_entrance(
     """The entrance of the cluster; it may see the namespaces that its routes lead to, and no other."""
     tiers = {each.namespace for each in settings.workloads.values() if each.public}
     tiers |= {foreign.namespace for foreign in section.foreign_routes.values()}
+    if settings.monitoring and settings.monitoring.grafana and settings.monitoring.grafana.host:
+        tiers.add(settings.monitoring.namespace)
     return EntranceArgs(
         identity=ground.identity,
         namespace=ground.namespaces[section.namespace],
@@ -87,6 +92,21 @@ def of_entrance(
         priority_class=ground.priorities["critical"],
         class_name=section.class_name,
     )
+
+
+def _grafana(settings: Settings, ground: Ground) -> Iterator[Route]:
+    """The one page of the monitoring's that people come to; its names are fixed, for it is made later."""
+    section = settings.monitoring
+    if section and section.grafana and section.grafana.host:
+        namespace = ground.namespaces[section.namespace]
+        yield Route(
+            name=GRAFANA,
+            host=host(settings, section.grafana.host),
+            backend=network.endpoint(ground.identity, GRAFANA, namespace, grafana.PORT),
+            service=GRAFANA,
+            content_security_policy=grafana.CONTENT_SECURITY_POLICY,
+            hidden="/metrics",
+        )
 
 
 def _route(settings: Settings, name: str, section: workload.Public, backend: Workload) -> Route:

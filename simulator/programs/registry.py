@@ -63,6 +63,15 @@ _ALL: Final = (
         build_bytes=3 * 10**9,
         kept_bytes=50 * 10**6,
     ),
+    _program(
+        "kube-state-metrics",
+        module="k8s.io/kube-state-metrics/v2",
+        command=".",
+        stamps={"github.com/prometheus/common/version.Version": "v{version}"},
+        minutes="two minutes",
+        build_bytes=4 * 10**9,
+        kept_bytes=60 * 10**6,
+    ),
 )
 
 PROGRAMS: Final = MappingProxyType({program.name: program for program in _ALL})

@@ -52,7 +52,7 @@ def _route(name: str, **particulars: Any) -> Route:
 ROUTES: Final = (
     _route("api", rate_limit=RateLimit(), max_body_bytes=1000),
     _route("site", content_security_policy="default-src 'self'"),
-    _route("ws"),
+    _route("ws", hidden="/text"),
 )
 
 

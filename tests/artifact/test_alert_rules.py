@@ -1,21 +1,13 @@
 """Each alert of the data tier comes when it should and keeps quiet otherwise, by Prometheus' own judgement."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pytest
-import yaml
 
 from components.data.dashboard import dashboards
-from components.watch import Alert, rules
+from tests.artifact.alert_trials import Case, accepted, judge, trials
 from tests.artifact.promtool import judged
 from tests.artifact.test_alert_metrics import ALERTS
 from tests.unit.test_dashboard import queries
 
-WINDOW_MINUTES = 75
-"""Beside an alert's own wait: past the windows that expressions look at."""
 POD = 'namespace="data",pod="database-0"'
 STANDBY = 'namespace="data",pod="database-standby-0"'
 POOL = 'namespace="data",pod="pool-1"'
@@ -39,17 +31,6 @@ USED = f'container_memory_working_set_bytes{{{POD},container="postgresql",id="/k
 ALLOWED = f'kube_pod_container_resource_limits{{{POD},container="postgresql",resource="memory"}}'
 RESTARTS = f'kube_pod_container_status_restarts_total{{{POD},container="postgresql"}}'
 LAST, MADE = (f"kube_cronjob_{what}{{{CRON}}}" for what in ("status_last_successful_time", "created"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """What an alert is about: series as they are when it must come, and when it must not.
-
-    A number is a series that stays so; a text is in promtool's notation.
-    """
-
-    comes: Mapping[str, float | str]
-    quiet: Mapping[str, float | str]
 
 
 def wait(count: int) -> dict[str, float | str]:
@@ -165,58 +146,16 @@ CASES = {
 }  # fmt: skip
 
 
-def series(given: Mapping[str, float | str], minutes: int) -> list[dict[str, str]]:
-    return [
-        {"series": name, "values": value if isinstance(value, str) else f"{value:.0f}x{minutes}"}
-        for name, value in given.items()
-    ]
-
-
-def trial(alert: Alert, given: Mapping[str, float | str], *, comes: bool) -> dict[str, Any]:
-    """One of promtool's own tests: at the end somebody is told, or not even about to be."""
-    minutes = alert.minutes + WINDOW_MINUTES
-    alerting = f'ALERTS{{alertname="{alert.name}"' + (',alertstate="firing"}' if comes else "}")
-    return {
-        "name": f"{alert.name} {'comes' if comes else 'keeps quiet'}",
-        "interval": "1m",
-        "input_series": series({**given, "clock": 1}, minutes),
-        "promql_expr_test": [
-            {
-                "expr": f"count({alerting})",
-                "eval_time": f"{minutes}m",
-                "exp_samples": [{"labels": "{}", "value": 1}] if comes else [],
-            }
-        ],
-    }
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    written = tmp_path_factory.mktemp("rules") / "data.yaml"
-    written.write_text(yaml.safe_dump(rules("data", ALERTS)))
-    return written
-
-
-def test_prometheus_accepts_the_rules(file: Path) -> None:
-    code, said = judged("check", "rules", "--lint-fatal", file)
-    assert code == 0, said
-    assert f"{len(ALERTS)} rules found" in said
+def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
+    accepted(tmp_path, ALERTS)
 
 
 def test_every_alert_has_its_case() -> None:
     assert set(CASES) == {alert.name for alert in ALERTS}
 
 
-def test_each_comes_when_it_should_and_not_otherwise(file: Path) -> None:
-    trials = [
-        trial(alert, given, comes=comes)
-        for alert in ALERTS
-        for given, comes in ((CASES[alert.name].comes, True), (CASES[alert.name].quiet, False))
-    ]
-    told = file.with_name("trials.yaml")
-    told.write_text(yaml.safe_dump({"rule_files": [file.name], "evaluation_interval": "1m", "tests": trials}))
-    code, said = judged("test", "rules", told)
-    assert code == 0, said
+def test_each_comes_when_it_should_and_not_otherwise(tmp_path: Path) -> None:
+    judge(tmp_path, ALERTS, trials(ALERTS, CASES))
 
 
 def test_prometheus_parses_every_query_of_the_dashboards() -> None:

@@ -2,20 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pytest
-import yaml
 
 from components.backup.dashboard import dashboards
-from components.watch import Alert, rules
+from tests.artifact.alert_trials import Case, Series, accepted, judge, trials
 from tests.artifact.promtool import judged
 from tests.unit.test_backup_alerts import ALERTS
 from tests.unit.test_dashboard import queries
 
 SLOW = {"BackupRepositoryGrows": 14 * 24 * 60, "BackupMissing": 27 * 60}
 """Alerts that look far back: minutes of the trial, which goes in steps of half an hour."""
-WINDOW_MINUTES = 75
 NOW = 0
 """Prometheus' tests begin in 1970; what is some days old is from before."""
 HOUR, DAY = 3600, 86400
@@ -28,8 +23,6 @@ AGE = "pg_stat_archiver_last_archive_age"
 REFUSED = f"pg_stat_archiver_failed_count{{{POD}}}"
 SIZE = f"backup_repository_size_bytes{{{AT}}}"
 UP = f"backup_repository_up{{{AT}}}"
-
-Series = Mapping[str, float | str]
 
 
 def job(metric: str, name: str, value: float) -> dict[str, float | str]:
@@ -106,60 +99,21 @@ CASES: Mapping[str, tuple[Series, Series]] = {
 }
 
 
-def trial(alert: Alert, given: Series, *, comes: bool) -> dict[str, Any]:
-    step = 30 if alert.name in SLOW else 1
-    minutes = SLOW.get(alert.name, alert.minutes + WINDOW_MINUTES)
-    alerting = f'ALERTS{{alertname="{alert.name}"' + (',alertstate="firing"}' if comes else "}")
-    return {
-        "name": f"{alert.name} {'comes' if comes else 'keeps quiet'}",
-        "interval": f"{step}m",
-        "input_series": [
-            {"series": name, "values": value if isinstance(value, str) else f"{value:.0f}x{minutes // step}"}
-            for name, value in {**given, "clock": 1}.items()
-        ],
-        "promql_expr_test": [
-            {
-                "expr": f"count({alerting})",
-                "eval_time": f"{minutes}m",
-                "exp_samples": [{"labels": "{}", "value": 1}] if comes else [],
-            }
-        ],
-    }
+def case(name: str) -> Case:
+    comes, quiet = CASES[name]
+    return Case(comes, quiet, minutes=SLOW.get(name), step=30 if name in SLOW else 1)
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    written = tmp_path_factory.mktemp("rules") / "backup.yaml"
-    written.write_text(yaml.safe_dump(rules("backup", ALERTS)))
-    return written
-
-
-def test_prometheus_accepts_the_rules(file: Path) -> None:
-    code, said = judged("check", "rules", "--lint-fatal", file)
-    assert code == 0, said
-    assert f"{len(ALERTS)} rules found" in said
+def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
+    accepted(tmp_path, ALERTS)
 
 
 def test_every_alert_has_its_case() -> None:
     assert set(CASES) == {alert.name for alert in ALERTS}
 
 
-@pytest.mark.parametrize("slow", [False, True])
-def test_each_comes_when_it_should_and_not_otherwise(tmp_path: Path, slow: bool) -> None:
-    chosen = [alert for alert in ALERTS if (alert.name in SLOW) == slow]
-    trials = [
-        trial(alert, given, comes=comes)
-        for alert in chosen
-        for given, comes in zip(CASES[alert.name], (True, False), strict=True)
-    ]
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules("backup", chosen)))
-    told = tmp_path / "trials.yaml"
-    step = "30m" if slow else "1m"
-    told.write_text(
-        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": step, "tests": trials})
-    )
-    code, said = judged("test", "rules", told)
-    assert code == 0, said
+def test_each_comes_when_it_should_and_not_otherwise(tmp_path: Path) -> None:
+    judge(tmp_path, ALERTS, trials(ALERTS, {name: case(name) for name in CASES}))
 
 
 def test_prometheus_parses_every_query_of_the_dashboard() -> None:

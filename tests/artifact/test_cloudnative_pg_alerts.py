@@ -9,10 +9,8 @@ import yaml
 
 from components.data import alerts
 from components.data.cloudnative_pg_alerts import DATABASE, NIGHTLY, POOLED
-from components.watch import rules
 from simulator.programs.definitions import CLOUDNATIVE_PG
-from tests.artifact.promtool import judged
-from tests.artifact.test_alert_rules import Case, trial
+from tests.artifact.alert_trials import Case, accepted, judge, trials
 from tests.recorder import ROOT
 
 ALERTS = (*DATABASE, *POOLED)
@@ -174,30 +172,13 @@ def test_its_page_names_it_and_says_what_differs(alert: Any) -> None:
     assert "### With CloudNativePG" in page
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    written = tmp_path_factory.mktemp("rules") / "operated.yaml"
-    written.write_text(yaml.safe_dump(rules("operated", ALERTS)))
-    return written
+def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
+    accepted(tmp_path, ALERTS)
 
 
-def test_prometheus_accepts_the_rules(file: Path) -> None:
-    code, said = judged("check", "rules", "--lint-fatal", file)
-    assert code == 0, said
-    assert f"{len(ALERTS)} rules found" in said
-
-
-def test_each_comes_when_it_should_and_not_otherwise(file: Path) -> None:
+def test_each_comes_when_it_should_and_not_otherwise(tmp_path: Path) -> None:
     assert set(CASES) == {alert.name for alert in ALERTS}
-    trials = [
-        trial(alert, given, comes=comes)
-        for alert in ALERTS
-        for given, comes in ((CASES[alert.name].comes, True), (CASES[alert.name].quiet, False))
-    ]
-    told = file.with_name("trials.yaml")
-    told.write_text(yaml.safe_dump({"rule_files": [file.name], "evaluation_interval": "1m", "tests": trials}))
-    code, said = judged("test", "rules", told)
-    assert code == 0, said
+    judge(tmp_path, ALERTS, trials(ALERTS, CASES))
 
 
 def exported(source: Path) -> dict[str, set[str]]:

@@ -1,18 +1,15 @@
 """Each alert on the operator's backups asks for what its exporters have, comes when it should, and says what to do."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from components.backup import alerts as ours
 from components.data import cloudnative_pg_alerts
 from components.data.cloudnative_pg_alerts import BACKED_UP
-from components.watch import Alert, rules
+from components.watch import Alert
 from simulator.programs.definitions import CLOUDNATIVE_PG
-from tests.artifact.promtool import judged
+from tests.artifact.alert_trials import Series, judge, trial
 from tests.artifact.test_cloudnative_pg_alerts import POD, SCRAPED, STANDBY, asked, exported
 from tests.recorder import ROOT
 
@@ -41,8 +38,6 @@ AVAILABLE, FAILED, BACK_TO = (
     )
 )
 REFUSED = f"cnpg_pg_stat_archiver_failed_count{{{POD}}}"
-
-Series = Mapping[str, float | str]
 
 
 def archive(pod: str, at: float | str, waiting: int, *, standby: bool = False) -> Series:
@@ -96,42 +91,19 @@ CASES: dict[str, list[tuple[Series, bool]]] = {
 }
 
 
-def trial(alert: Alert, given: Series, *, comes: bool) -> dict[str, Any]:
-    step = 30 if alert.name in LONG else 1
-    minutes = LONG_MINUTES if alert.name in LONG else SHORT_MINUTES
-    alerting = f'ALERTS{{alertname="{alert.name}"' + (',alertstate="firing"}' if comes else "}")
-    return {
-        "name": f"{alert.name} {'comes' if comes else 'keeps quiet'} with {dict(given)}",
-        "interval": f"{step}m",
-        "input_series": [
-            {"series": name, "values": value if isinstance(value, str) else f"{value:.0f}x{minutes // step}"}
-            for name, value in given.items()
-        ],
-        "promql_expr_test": [
-            {
-                "expr": f"count({alerting})",
-                "eval_time": f"{minutes}m",
-                "exp_samples": [{"labels": "{}", "value": 1}] if comes else [],
-            }
-        ],
-    }
-
-
-@pytest.mark.parametrize("long", [False, True])
-def test_each_comes_when_it_should_and_not_otherwise(tmp_path: Path, long: bool) -> None:
+def test_each_comes_when_it_should_and_not_otherwise(tmp_path: Path) -> None:
     assert set(CASES) == {alert.name for alert in BACKED_UP}
-    chosen = [alert for alert in BACKED_UP if (alert.name in LONG) == long]
-    trials = [trial(alert, given, comes=comes) for alert in chosen for given, comes in CASES[alert.name]]
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules("operated-backup", chosen)))
-    step = "30m" if long else "1m"
-    told = tmp_path / "trials.yaml"
-    told.write_text(
-        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": step, "tests": trials})
+    judge(
+        tmp_path,
+        BACKED_UP,
+        [
+            trial(alert, given, comes=comes, minutes=LONG_MINUTES, step=30)
+            if alert.name in LONG
+            else trial(alert, given, comes=comes, minutes=SHORT_MINUTES)
+            for alert in BACKED_UP
+            for given, comes in CASES[alert.name]
+        ],
     )
-    code, said = judged("check", "rules", "--lint-fatal", tmp_path / "rules.yaml")
-    assert code == 0, said
-    code, said = judged("test", "rules", told)
-    assert code == 0, said
 
 
 def test_every_metric_is_one_that_the_operator_has() -> None:

@@ -308,6 +308,15 @@ def test_metrics_name_the_routes_and_stand_alone(here: World) -> None:
     assert here.plain("ping", "/ping").status == 200
 
 
+@pytest.mark.parametrize("path", ["/text?5", "/%74ext?5", "/TEXT?5", "/%54e%78T?5", "/site/../text?5"])
+def test_a_hidden_path_leads_to_the_first_page_however_it_is_spelt(here: World, path: str) -> None:
+    assert set(here.ask("ws.test", path).told) >= {"name", "headers"}
+
+
+def test_a_path_is_hidden_on_its_own_host_alone(here: World) -> None:
+    assert b"headers" not in here.ask("site.test", "/text?1000").body
+
+
 def test_it_asks_the_api_server_for_exactly_what_it_may(here: World) -> None:
     assert here.api.calls == granted()
 

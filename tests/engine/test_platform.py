@@ -111,7 +111,7 @@ def tier(settings: Config) -> None:
 
 
 def host(settings: Config) -> None:
-    del settings["fixia:entrance"]["foreignRoutes"]["grafana"]
+    settings["fixia:monitoring"]["grafana"]["host"] = None
 
 
 def second_api(settings: Config) -> None:

@@ -28,7 +28,6 @@ APP: Final = f"{POD}.containers[0]"
 SECURITY: Final = f"{APP}.securityContext"
 API: Final = ("Deployment", "api-deployment")
 CRON: Final = "spec.jobTemplate.spec.template.spec"
-MONITORING: Final = "production + monitoring"
 GRAFANA_RULE: Final = "spec.rules[0].host"
 
 
@@ -77,15 +76,14 @@ def no_runbook(program: Program) -> Program:
     return program.clone("ConfigMap", "web-config", "odd-rules", {"data": {"odd.yaml": content}})
 
 
-def no_freshness(program: Program) -> Program:
-    return program.edit_text(
-        "ConfigMap", "alert-rules", "platform.yaml", "backup_last_success_seconds", "x"
-    ).edit_text("ConfigMap", "alert-rules", "platform.yaml", "BackupOld", "SomethingOld")
+def without_file(name: str, entry: str) -> Callable[[Program], Program]:
+    """A ConfigMap without one of its files."""
 
+    def change(program: Program) -> Program:
+        files = program.value("ConfigMap", name, "data")
+        return program.edit("ConfigMap", name, {"data": {key: files[key] for key in files.keys() - {entry}}})
 
-def not_watched(program: Program) -> Program:
-    ports: list[Value] = [{"containerPort": 3000, "name": "http"}]
-    return program.edit(*API, {f"{APP}.ports": ports})
+    return change
 
 
 def unscraped_text(program: Program) -> Program:

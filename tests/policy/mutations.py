@@ -15,7 +15,6 @@ from tests.policy.changes import (
     APP,
     CRON,
     LABELS,
-    MONITORING,
     POD,
     SECURITY,
     anybody,
@@ -27,9 +26,7 @@ from tests.policy.changes import (
     helm,
     longer,
     no_exporter,
-    no_freshness,
     no_runbook,
-    not_watched,
     same_probe,
     shared_account,
     static_replicas,
@@ -39,6 +36,7 @@ from tests.policy.changes import (
     wide_policy,
     without_any_policy,
     without_default_deny,
+    without_file,
 )
 from tests.policy.programs import Program
 
@@ -339,14 +337,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("cf-waf-managed", "switches the managed rules off", disabled("Ruleset", "edge-managed")),
     Mutation("cf-rate-limit", "switches the rate limits off", disabled("Ruleset", "edge-rates")),
     Mutation("cf-records-proxied", "shows the origin's address", unscraped_text),
-    Mutation("alerts-have-runbooks", "adds an alert that says nothing to do", no_runbook, MONITORING),
-    Mutation("workloads-monitored", "hides the API's metrics from Prometheus", not_watched, MONITORING),
+    Mutation("alerts-have-runbooks", "adds an alert that says nothing to do", no_runbook),
+    Mutation(
+        "workloads-monitored",
+        "has Prometheus ask the workers no longer",
+        without_file("prometheus-config", "scrape-worker.yaml"),
+    ),
     Mutation(
         "backup-contract",
         "lets two backups run at once",
         edit("CronJob", "backups-backup", {"spec.concurrencyPolicy": "Allow"}),
     ),
-    Mutation("backup-contract", "removes the alert on the last backup's age", no_freshness, MONITORING),
+    Mutation(
+        "backup-contract",
+        "removes the alerts on the last backup's age",
+        without_file("prometheus-rules", "backups.yaml"),
+    ),
     Mutation(
         "backup-retention-agrees",
         "locks backups for longer than the job keeps them",

@@ -98,8 +98,8 @@ def mutations_page() -> str:
         "broken, and asks the pack: exactly the policies in the last column fire, and on the unchanged base none "
         "that is mandatory. `tests/policy/test_mutations.py` holds it through the analyzer's own servicer, "
         "`tests/engine/test_policy_mutations.py` for one of each subject through the real engine.\n\n"
-        "What is not in the stack yet is added to it, as little as can be: `+ monitoring` is a Prometheus with "
-        "rules, and `images pinned` are the digests of a release (`tests/policy/bases.py`).\n\n"
+        "What is not in the stack yet is added to it: `images pinned` are the digests of a release "
+        "(`tests/policy/bases.py`).\n\n"
         "| policy | base | mutation | fires |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

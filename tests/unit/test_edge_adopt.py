@@ -65,7 +65,7 @@ def test_what_there_is_gets_the_ids_that_the_provider_imports_by() -> None:
     assert found["edge-zone-a"] == f"{ZONE}/r1"
     assert found["edge-api-a"] == f"{ZONE}/r2"
     assert found["edge-ssl"] == f"{ZONE}/ssl"
-    assert found["edge-tiered-cache"] == found["edge-bots"] == ZONE
+    assert found["edge-tiered-cache"] == found["edge-paths"] == found["edge-bots"] == ZONE
     assert found["edge-health"] == f"{ZONE}/h1"
     assert sum(value == f"{ZONE}/r3" for value in found.values()) == 1
     assert not any(value.endswith(("/r4", "/s2", "/s3", "/h2")) for value in found.values())

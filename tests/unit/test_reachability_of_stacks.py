@@ -75,6 +75,41 @@ PARTS: Final[Mapping[str, Part]] = {
 }
 """What the settings have no workload for; a new component of the platform is a line here."""
 
+PROMETHEUS: Final = "fixia-monitoring/statefulset/prometheus"
+KUBE_STATE_METRICS: Final = "fixia-monitoring/deployment/kube-state-metrics"
+ALERTMANAGER: Final = "fixia-monitoring/statefulset/alertmanager"
+GRAFANA: Final = "fixia-monitoring/deployment/grafana"
+BLACKBOX: Final = "fixia-monitoring/deployment/blackbox"
+
+SCRAPED: Final = (
+    *(("fixia-data/deployment/backups-monitor", 9188), ("fixia-data/deployment/pool", 9127)),
+    *(("fixia-data/statefulset/cache", 9121), ("fixia-data/statefulset/database", 9187)),
+    *(("fixia-ingress/deployment/entrance", 9100), ("fixia-monitoring/daemonset/node-exporter", 9100)),
+    *((GRAFANA, 3000), (KUBE_STATE_METRICS, 8080), (KUBE_STATE_METRICS, 8081)),
+    *((ALERTMANAGER, 9093), (PROMETHEUS, 9090)),
+)
+"""Whom Prometheus asks beside the workloads, and on which port."""
+MEASURED: Final = 9464
+"""Where each workload tells its metrics."""
+
+WATCHERS: Final[Mapping[str, Part]] = {
+    "alertmanager": Part(
+        pods=ALERTMANAGER,
+        listens=[(ALERTMANAGER, "TCP", 9093)],
+        calls=["dns", "internet"],
+    ),
+    "prometheus": Part(
+        pods=PROMETHEUS, listens=[(PROMETHEUS, "TCP", 9090)], calls=["dns", "api-server", "scraped"]
+    ),
+    "grafana": Part(
+        pods=GRAFANA, listens=[(GRAFANA, "TCP", 3000)], calls=["dns", "prometheus", "alertmanager"]
+    ),
+    "kube-state-metrics": Part(pods=KUBE_STATE_METRICS, calls=["dns", "api-server"]),
+    "node-exporter": Part(pods="fixia-monitoring/daemonset/node-exporter", calls=["dns"]),
+    "gossip": Part(listens=[(ALERTMANAGER, "TCP", 9094)]),
+}
+"""What watches."""
+
 ENTRANCE: Final = "fixia-ingress/deployment/entrance"
 IN_FRONT: Final = "Cloudflare"
 OUTSIDE: Final = (*EXTERNAL, External(name=IN_FRONT, address="173.245.48.1", port=443))
@@ -94,6 +129,9 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     parts["smoke"] = replace(parts[release], pods=f"{product}-app/job/release-smoke-job", listens=[])
     parts["migrate"] = Part(pods=f"{product}-app/job/release-migrate-job", calls=["database", "dns"])
     public = [name for name, workload in workloads.items() if workload.get("public")]
+    if "fixia:monitoring" in config:
+        parts |= _watching(json.loads(config["fixia:monitoring"]), parts, workloads)
+        public.append("grafana")
     parts["entrance"] = Part(pods=ENTRANCE, calls=[*public, "api-server", "dns"])
     ranges = json.loads(config["fixia:entrance"]).get("trustedRanges", ["cloudflare"])
     # With nobody in front, everybody is let in: a block of all addresses holds the pods' too.
@@ -107,6 +145,22 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
         for callee in part.calls
         for listening in parts[callee].listens
     }
+
+
+def _watching(
+    section: Mapping[str, Any], parts: Mapping[str, Part], workloads: Mapping[str, Any]
+) -> dict[str, Part]:
+    """What watches, and whom it asks: every workload too."""
+    watchers = dict(WATCHERS)
+    asked = [*SCRAPED, *((parts[name].pods, MEASURED) for name in workloads)]
+    if "blackbox" in section:
+        watchers["blackbox"] = Part(pods=BLACKBOX, calls=["dns", "internet"])
+        asked.append((BLACKBOX, 9115))
+    if section["alertmanager"].get("replicas") == 2:
+        told = watchers["alertmanager"]
+        watchers["alertmanager"] = replace(told, calls=[*told.calls, "gossip"])
+    watchers["scraped"] = Part(listens=[(pods, "TCP", port) for pods, port in asked])
+    return watchers
 
 
 def _part(name: str, workload: Mapping[str, Any], product: str) -> Part:
@@ -164,8 +218,9 @@ def test_no_pod_reaches_credentials_or_anything_private(recording: Recording) ->
     names = {"cloud metadata", "cloud metadata, IPv6", "private network", "API server"}
     assert names <= {party.name for party in EXTERNAL}
     reached = {flow for flow in cluster(recording).flows() if flow.destination in names}
-    # The entrance watches the Ingress objects; nobody else has any business with the API server.
-    assert {flow for flow in reached if flow.source != ENTRANCE} == set()
+    # The entrance watches the Ingress objects, Prometheus finds whom it asks, and one tells of all objects;
+    # nobody else has any business with the API server.
+    assert {flow.source for flow in reached} == {ENTRANCE, PROMETHEUS, KUBE_STATE_METRICS}
     assert {flow.port for flow in reached} == {6443}
 
 
@@ -197,7 +252,7 @@ def test_the_entrance_is_all_that_is_reached_from_outside(recording: Recording) 
 @pytest.mark.parametrize("stack", ["staging", "production"])
 def test_nobody_comes_in_around_the_proxies(stack: str, recordings: dict[str, Recording]) -> None:
     callers = {flow.source for flow in cluster(recordings[stack]).flows() if flow.destination == ENTRANCE}
-    assert callers == {IN_FRONT}
+    assert callers == {IN_FRONT, PROMETHEUS}
 
 
 def test_without_its_policies_the_program_would_be_open(recording: Recording) -> None:
@@ -216,7 +271,7 @@ def test_the_page_marks_what_only_some_stacks_have() -> None:
     api = json.loads(stack_config("staging")["fixia:workloads"])["api"]
     alone = {**api, "talksTo": ["internet"], "public": None}
     config = stack_config("staging") | {"fixia:workloads": json.dumps({"api": alone})}
-    for section in ("release", "cache", "database", "backup", "edge", "entrance"):
+    for section in ("release", "cache", "database", "backup", "edge", "entrance", "monitoring"):
         del config[f"fixia:{section}"]
     objects = kubernetes_objects(record_program(config, "staging"))
     lax = [thing for thing in objects if thing["kind"] != "NetworkPolicy"]

@@ -97,7 +97,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.config", {"PORT": "9"}, "workloads.api.config", "PORT", "port, metricsPort and drainSeconds say it"),
         ("workloads.api.args", ["api", "--token=ghp_abcdef"], "workloads.api.args", "", "arguments are there for everybody"),
         ("workloads.api.talksTo", ["worker"], "workloads.api.talksTo[0]", "'worker'", "a workload with a service"),
-        ("entrance.foreignRoutes.api", {"host": "x", "namespace": "app", "app": "x", "service": "x", "port": 3000}, "entrance.foreignRoutes.api", "a name that a workload has", "a name of its own"),
+        ("entrance.foreignRoutes", {"api": {"host": "x", "namespace": "app", "app": "x", "service": "x", "port": 3000}}, "entrance.foreignRoutes.api", "a name that a workload has", "a name of its own"),
         ("platform.namespaces.data.quota.memory", "256Mi", "platform.namespaces.data.quota.memory", "256Mi", "Mi: what its workloads ask for"),
         ("workloads.api.config", {"log-level": "x"}, "workloads.api.config.log-level", "log-level", "capitals"),
         ("secrets.jwt-secret", {}, "secrets.jwt-secret.value", "nothing", "pulumi config set --secret --path 'secrets.jwt"),

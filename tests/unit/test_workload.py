@@ -147,11 +147,12 @@ def test_a_gateways_clients_stay_on_their_pod_and_have_time_to_leave(recording: 
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == ENDPOINT_REMOVAL_SECONDS + 120
 
 
-def test_only_the_entrance_may_ask_the_api_server_anything(recording: Recording) -> None:
+def test_only_the_entrance_and_what_watches_may_ask_the_api_server_anything(recording: Recording) -> None:
     bindings = [
         *recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"),
         *recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"),
     ]
     assert bindings
     subjects = {subject["name"] for binding in bindings for subject in binding.inputs["subjects"]}
-    assert subjects == {"entrance-account-made-up"}
+    watching = {"prometheus-account-made-up", "kube-state-metrics-account-made-up"}
+    assert subjects == {"entrance-account-made-up", *watching}

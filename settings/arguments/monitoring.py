@@ -1,0 +1,263 @@
+"""What watches everything: Prometheus and what it asks, Alertmanager and whom it tells, Grafana."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pulumi
+
+from components import network
+from components.data.alerts import MACHINES
+from components.ingress.route import CLASS_NAME
+from components.monitoring import (
+    boards_application,
+    boards_cluster,
+    boards_development,
+    boards_entrance,
+    boards_executive,
+    boards_monitoring,
+    boards_operations,
+    boards_security,
+    boards_slo,
+    routes,
+    slo,
+    watches,
+)
+from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
+from components.monitoring.application_alerts import at_entrance
+from components.monitoring.blackbox import Blackbox, BlackboxArgs
+from components.monitoring.grafana import Grafana, GrafanaArgs, SignOn, Sso, watched
+from components.monitoring.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
+from components.monitoring.node_alerts import API_SERVER
+from components.monitoring.node_exporter import NodeExporter, NodeExporterArgs
+from components.monitoring.prometheus import Prometheus, PrometheusArgs
+from components.monitoring.prometheus_config import Probe, jobs
+from components.watch import Watch
+from settings import monitoring
+from settings.arguments.ground import Ground, host, resources
+from settings.model import Settings
+from settings.monitoring import ALERTMANAGER, BLACKBOX, GRAFANA, KUBE_STATE_METRICS, NODE_EXPORTER, PROMETHEUS
+
+KUBELET: Final = 10250
+"""Where every node's kubelet listens."""
+
+BOARDS: Final = (
+    *(boards_application, boards_cluster, boards_development, boards_entrance, boards_executive),
+    *(boards_monitoring, boards_operations, boards_security, boards_slo),
+)
+
+
+def monitored(
+    section: monitoring.Monitoring,
+    settings: Settings,
+    ground: Ground,
+    brought: Sequence[Watch],
+    opts: pulumi.ResourceOptions,
+) -> dict[str, Any]:
+    """Everything that watches, in the order in which it asks.
+
+    Args:
+        section: what the settings say of it.
+        settings: the whole tree.
+        ground: what it stands on.
+        brought: what the components bring.
+        opts: with the providers.
+
+    Returns:
+        What to know of it: a stack's output.
+    """
+    alertmanager = Alertmanager(ALERTMANAGER, _of_alertmanager(section, settings, ground), opts)
+    objects = KubeStateMetrics(KUBE_STATE_METRICS, _of_kube_state_metrics(section, ground), opts)
+    nodes = NodeExporter(NODE_EXPORTER, _of_node_exporter(section, ground), opts)
+    told = [*brought, *_of_the_platform(settings), alertmanager.watch, objects.watch, nodes.watch]
+    blackbox = None
+    if section.blackbox:
+        blackbox = Blackbox(BLACKBOX, _of_blackbox(section.blackbox, section, ground), opts)
+        told.append(blackbox.watch)
+    if section.grafana:
+        told.append(watched(GRAFANA, ground.identity, ground.namespaces[section.namespace]))
+    probes = list(_probes(settings)) if blackbox else []
+    told.append(watches.of_absences(sorted({*jobs(told, probes), PROMETHEUS} - _missed(told))))
+    prometheus = Prometheus(
+        PROMETHEUS,
+        PrometheusArgs(
+            identity=ground.identity,
+            namespace=ground.namespaces[section.namespace],
+            image=section.prometheus.image,
+            resources=resources(section.prometheus.resources),
+            authority=ground.authority,
+            watches=told,
+            api_server=_api_server(section),
+            nodes=network.Addresses(name="nodes", cidrs={cidr: [] for cidr in section.nodes}, port=KUBELET),
+            external_labels={"product": ground.identity.product, "environment": ground.identity.environment},
+            storage=section.prometheus.storage,
+            alertmanagers=alertmanager.endpoint,
+            alertmanager_password=alertmanager.access.password,
+            blackbox=blackbox.endpoint if blackbox else None,
+            probes=probes,
+            retention_days=section.prometheus.retention_days,
+            retention_size=section.prometheus.retention_size,
+            priority_class=ground.priorities["critical"],
+            protect=ground.identity.environment == "production",
+        ),
+        opts,
+    )
+    if section.grafana:
+        boards = {name: board for each in (*told, prometheus.watch) for name, board in each.boards.items()}
+        for module in BOARDS:
+            boards |= module.boards()
+        shown = _of_grafana(section.grafana, section, settings, ground, prometheus, alertmanager, boards)
+        Grafana(GRAFANA, shown, opts)
+    return {"prometheus": prometheus.host, "alertmanager": alertmanager.host}
+
+
+def _missed(told: Sequence[Watch]) -> set[str]:
+    """The jobs whose absence has an alert of its own; Grafana's, which decides nothing, wakes nobody."""
+    own = {
+        target.job
+        for watch in told
+        for target in watch.targets
+        if any("absent(" in alert.expression for alert in watch.alerts)
+    }
+    return {*own, GRAFANA, API_SERVER}
+
+
+def _of_the_platform(settings: Settings) -> Iterator[Watch]:
+    """What no component can bring, because it is of several."""
+    yield watches.of_cluster()
+    yield watches.of_nodes()
+    if settings.database or settings.cache:
+        yield Watch(name="data", alerts=MACHINES)
+    services = {
+        name: at_entrance(f"{settings.stack.product}-{each.namespace}", name)
+        for name, each in settings.workloads.items()
+        if each.public and not each.public.streams
+    }
+    if services and settings.entrance and settings.entrance.class_name == CLASS_NAME:
+        yield watches.of_application([*services.values()])
+        yield watches.of_slos([each for name, at in services.items() for each in slo.promised(name, at)])
+        yield watches.of_business()
+
+
+def _probes(settings: Settings) -> Iterator[Probe]:
+    """Every public host, asked as its users ask it, where its pods say whether they are ready."""
+    for name, workload in settings.workloads.items():
+        if workload.public and settings.entrance:
+            address = f"https://{host(settings, workload.public.host)}{workload.probes.readiness}"
+            yield Probe(name=name, url=address)
+
+
+def _api_server(section: monitoring.Monitoring) -> network.Addresses:
+    return network.Addresses(
+        name="api-server",
+        cidrs={cidr: [] for cidr in section.api_server},
+        port=section.api_server_port,
+    )
+
+
+def _of_alertmanager(section: monitoring.Monitoring, settings: Settings, ground: Ground) -> AlertmanagerArgs:
+    shown = section.grafana.host if section.grafana else None
+    return AlertmanagerArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=section.alertmanager.image,
+        resources=resources(section.alertmanager.resources),
+        receivers=_receivers(section.receivers, ground),
+        authority=ground.authority,
+        runbooks=f"{section.runbooks}/",
+        storage=section.alertmanager.storage,
+        replicas=section.alertmanager.replicas,
+        timezone=section.time_zone,
+        dashboards=f"https://{host(settings, shown)}" if shown else None,
+        priority_class=ground.priorities["critical"],
+        protect=ground.identity.environment == "production",
+    )
+
+
+def _receivers(section: monitoring.Receivers, ground: Ground) -> routes.Receivers:
+    slack, email, known = section.slack, section.email, ground.credentials
+    return routes.Receivers(
+        slack=routes.Slack(channel=slack.channel, url=known[slack.url]) if slack else None,
+        email=routes.Email(
+            to=tuple(email.to),
+            sender=email.sender,
+            password=known[email.password],
+            smarthost=email.server,
+            username=email.username,
+        )
+        if email
+        else None,
+        pagerduty=routes.PagerDuty(routing_key=known[section.pagerduty]) if section.pagerduty else None,
+        webhook=routes.Webhook(url=known[section.webhook]) if section.webhook else None,
+        dead_mans_switch=known[section.dead_mans_switch] if section.dead_mans_switch else None,
+    )
+
+
+def _of_kube_state_metrics(section: monitoring.Monitoring, ground: Ground) -> KubeStateMetricsArgs:
+    return KubeStateMetricsArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=section.kube_state_metrics.image,
+        resources=resources(section.kube_state_metrics.resources),
+        api_server=_api_server(section),
+        priority_class=ground.priorities["critical"],
+    )
+
+
+def _of_node_exporter(section: monitoring.Monitoring, ground: Ground) -> NodeExporterArgs:
+    return NodeExporterArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=section.node_exporter.image,
+        resources=resources(section.node_exporter.resources),
+        priority_class=ground.priorities["critical"],
+    )
+
+
+def _of_blackbox(
+    exporter: monitoring.Exporter, section: monitoring.Monitoring, ground: Ground
+) -> BlackboxArgs:
+    return BlackboxArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=exporter.image,
+        resources=resources(exporter.resources),
+        priority_class=ground.priorities["background"],
+    )
+
+
+def _of_grafana(
+    grafana: monitoring.Grafana,
+    section: monitoring.Monitoring,
+    settings: Settings,
+    ground: Ground,
+    prometheus: Prometheus,
+    alertmanager: Alertmanager,
+    boards: dict[str, str],
+) -> GrafanaArgs:
+    sso = grafana.sso
+    return GrafanaArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=grafana.image,
+        resources=resources(grafana.resources),
+        prometheus=prometheus.endpoint,
+        prometheus_password=prometheus.access.password,
+        authority=ground.authority,
+        boards=boards,
+        alertmanager=alertmanager.endpoint,
+        alertmanager_password=alertmanager.access.password,
+        host=host(settings, grafana.host) if grafana.host else None,
+        sso=Sso(
+            sign_on=SignOn(
+                client_id=sso.client_id,
+                authorize=sso.authorize,
+                token=sso.token,
+                userinfo=sso.userinfo,
+                domains=tuple(sso.domains),
+            ),
+            client_secret=ground.credentials[sso.client_secret].current,
+        )
+        if sso
+        else None,
+        priority_class=ground.priorities["background"],
+    )

@@ -1,0 +1,60 @@
+"""Whether what watches the platform agrees with the rest of the settings."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from settings.disagreement import Disagreement
+from settings.model import Settings
+from settings.monitoring import Monitoring
+from settings.types import quantity
+from settings.workload import Resources
+
+FILLED: Final = Decimal("0.85")
+"""Of Prometheus' volume: beside its data stands the log of the last hours."""
+
+_SIZES: Final = {"MB": 2**20, "GB": 2**30}
+"""As Prometheus counts: its units are binary. Source: https://github.com/alecthomas/units"""
+
+
+def refused(settings: Settings) -> Iterator[Disagreement]:
+    """What somebody must change."""
+    section = settings.monitoring
+    if section is None:
+        return
+    yield from _secrets(settings, section)
+    yield from _volume(section)
+    if settings.stack.environment == "production" and section.alertmanager.replicas < 2:
+        valid = "2 in production: one pod goes with its node, and nobody is told"
+        yield Disagreement("monitoring.alertmanager.replicas", str(section.alertmanager.replicas), valid)
+
+
+def pods(section: Monitoring) -> list[tuple[list[Resources], int]]:
+    """What a pod of each kind requests, and how many such pods there are at most."""
+    replaced = [each for each in (section.grafana, section.kube_state_metrics, section.blackbox) if each]
+    return [
+        ([section.prometheus.resources], 1),
+        ([section.alertmanager.resources], section.alertmanager.replicas),
+        ([section.node_exporter.resources], section.most_nodes),
+        # A release starts a new one before it stops the old one.
+        *(([each.resources], 2) for each in replaced),
+    ]
+
+
+def _secrets(settings: Settings, section: Monitoring) -> Iterator[Disagreement]:
+    named = [(f"receivers.{path}", name) for path, name in section.receivers.secret_names()]
+    if section.grafana and section.grafana.sso:
+        named.append(("grafana.sso.clientSecret", section.grafana.sso.client_secret))
+    for path, name in named:
+        if name not in settings.secrets:
+            known = ", ".join(sorted(settings.secrets)) or "and there is none yet"
+            yield Disagreement(f"monitoring.{path}", repr(name), f"one of `secrets`: {known}")
+
+
+def _volume(section: Monitoring) -> Iterator[Disagreement]:
+    prometheus = section.prometheus
+    size, unit = prometheus.retention_size[:-2], prometheus.retention_size[-2:]
+    most = quantity(prometheus.storage) * FILLED
+    if int(size) * _SIZES[unit] > most:
+        valid = f"at most {most / 2**20:.0f}MB, {FILLED:%} of prometheus.storage: the rest is its log"
+        yield Disagreement("monitoring.prometheus.retentionSize", repr(prometheus.retention_size), valid)
