@@ -52,6 +52,28 @@ silence: setup ## Silences alerts for a while: STACK=production FOR=2h REASON='â
 		$(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(if $(ALL),--all) $(if $(REASON),--reason "$$REASON") \
 		$(if $(LIST),--list) $(if $(END),--end '$(END)')
 
+.PHONY: review
+review: setup ## What this branch makes of STACK: comment, gate (BASE=origin/main unless said; ACCOUNT=1: of what really stands; LABELS=a,b)
+	@$(PY) -m delivery.review --stack '$(STACK)' $(if $(ACCOUNT),--account,--base '$(or $(BASE),origin/main)')
+	@cat 'build/comment-$(STACK).md'
+	@$(PY) -m delivery.gate --stack '$(STACK)' --labels '$(LABELS)'
+
+.PHONY: cost
+cost: setup ## What STACK costs in a month by list prices, of the last review
+	@$(PY) -m delivery.cost --stack '$(STACK)'
+
+.PHONY: promote
+promote: setup ## The images of one stack to the next: FROM=staging TO=production [YES=1]; without both: is any stack ahead?
+	@$(PY) -m delivery.promote $(if $(FROM),--from '$(FROM)' --to '$(TO)' $(if $(YES),--yes),--check)
+
+.PHONY: deploy
+deploy: setup ## Brings STACK up as previewed, with an account [LABELS=stateful-change]
+	@$(PY) -m delivery.deploy --stack '$(STACK)' --labels '$(LABELS)'
+
+.PHONY: secrets
+secrets: setup ## Which credentials STACK has, who uses them, how old they are; SET=name asks for one, unseen
+	@$(PY) -m delivery.secrets --stack '$(STACK)' $(if $(SET),--set '$(SET)')
+
 .PHONY: test
 test: lint types test-fast test-engine ## Everything that holds the platform's promises, except the heavy parts
 
@@ -79,7 +101,7 @@ test-cluster: setup engine ## Every object judged by a real Kubernetes API serve
 
 .PHONY: test-build
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py tests/unit/test_workflows.py
 
 .PHONY: test-backup
 test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them
@@ -102,6 +124,7 @@ docs: setup ## Renews docs/reference/ from the code
 	@$(PY) -m settings.schema
 	@$(PY) -m tests.reference
 	@PYTHONPATH=policies $(PY) -m tests.policy.pages
+	@PYTHONPATH=policies $(PY) -m tests.compliance_page
 
 .PHONY: format
 format: setup ## Mends style

@@ -72,6 +72,17 @@ _ALL: Final = (
         build_bytes=4 * 10**9,
         kept_bytes=60 * 10**6,
     ),
+    # It knows the syntax of workflows and the types of their expressions.
+    _program(
+        "actionlint",
+        module="github.com/rhysd/actionlint",
+        command="cmd/actionlint",
+        stamps={"github.com/rhysd/actionlint.version": "{version}"},
+        asks=("-version",),
+        minutes="half a minute",
+        build_bytes=10**9,
+        kept_bytes=20 * 10**6,
+    ),
 )
 
 PROGRAMS: Final = MappingProxyType({program.name: program for program in _ALL})

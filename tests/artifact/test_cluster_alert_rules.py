@@ -26,7 +26,7 @@ CONTAINER = f'{APP},pod="api-1",container="api"'
 DATA = 'namespace="fixia-data",pod="database-0",container="postgresql"'
 HPA = f'{APP},horizontalpodautoscaler="api-autoscaler"'
 BUDGET = f'{{{APP},poddisruptionbudget="api-budget"}}'
-CLAIM = 'namespace="fixia-monitoring",persistentvolumeclaim="prometheus-data"'
+CLAIM = 'namespace="fixia-monitoring",persistentvolumeclaim="registry-data"'
 FREE, SIZE, FILES, MOST_FILES = (
     f"kubelet_volume_stats_{what}{{{CLAIM}}}"
     for what in ("available_bytes", "capacity_bytes", "inodes_used", "inodes")

@@ -10,7 +10,7 @@ from tests.recorder import ROOT
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("policies/*.md"), *ROOT.glob("images/*/*.md")]
 )
-FOLDERS = "components|settings|policies|simulator|tests|docs|bench|images"
+FOLDERS = "components|settings|policies|simulator|tests|docs|bench|images|delivery"
 FILE = re.compile(rf"`((?:{FOLDERS})/[\w./-]+\.\w+)(?:::(\w+))?`")
 FOLDER = re.compile(rf"`((?:{FOLDERS})/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
