@@ -24,6 +24,16 @@ def config(stack: str = "staging") -> Config:
     return data
 
 
+def without(settings: Config, *sections: str) -> Config:
+    """A configuration without some of its sections: no test need wait for what it is not about."""
+    return {key: value for key, value in settings.items() if key.removeprefix("fixia:") not in sections}
+
+
+def core() -> Config:
+    """Staging without what watches it, stands in front of it and backs it up: half of its objects."""
+    return without(config(), "monitoring", "edge", "backup")
+
+
 def program_copy(folder: Path) -> Path:
     """The program in a folder of its own, so that a test may break it."""
     folder.mkdir(parents=True)

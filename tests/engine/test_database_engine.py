@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.session import Session
-from tests.engine.platform import Config, Platform, broken, config, operations, policies
+from tests.engine.platform import Config, Platform, broken, config, operations, policies, without
 from tests.operated import levels, operated
 from tests.recorder import ROOT
 
@@ -16,13 +16,18 @@ pytestmark = pytest.mark.engine
 PASSWORDS = ("owner", "app", "readonly", "maintenance")
 
 
+def smaller() -> Config:
+    """Staging without what watches it and stands in front of it."""
+    return without(config(), "monitoring", "edge")
+
+
 @pytest.fixture(scope="module")
 def deployed(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The staging stack with the operator's database, up; tests only preview edits of it."""
     with Session(engine) as session:
         made = Platform(session, tmp_path_factory.mktemp("operated"))
         session.init(made.stack, made.program)
-        done, _ = made.run("up", operated(config()))
+        done, _ = made.run("up", operated(smaller()))
         assert done.returncode == 0, made.output
         yield made
 
@@ -54,7 +59,7 @@ def test_everything_else_is_what_it_is_with_our_own(deployed: Platform) -> None:
     assert [name for name in made if name.startswith("backups-access-")] == [
         *(name for name in made if name.startswith("backups-access-cloudnative-pg-"))
     ], "nor has anybody a role for them"
-    done, report = deployed.run("preview", config())
+    done, report = deployed.run("preview", smaller())
     assert done.returncode == 0, deployed.output
     changed = {
         name
@@ -69,7 +74,7 @@ def test_everything_else_is_what_it_is_with_our_own(deployed: Platform) -> None:
 
 
 def test_after_up_there_is_nothing_to_change(deployed: Platform) -> None:
-    done, report = deployed.run("preview", operated(config()), "--expect-no-changes")
+    done, report = deployed.run("preview", operated(smaller()), "--expect-no-changes")
     assert done.returncode == 0, deployed.output
     assert operations(report) == {}
 
@@ -136,7 +141,7 @@ RECOVERY = {"database-full-recovery": "create", "database-full-recovery-egress":
 def test_an_edit_changes_the_operators_objects_in_place(
     deployed: Platform, edit: Callable[[Config], None], expected: dict[str, str]
 ) -> None:
-    settings = operated(config())
+    settings = operated(smaller())
     edit(settings)
     done, report = deployed.run("preview", settings)
     assert done.returncode == 0, deployed.output
@@ -144,7 +149,7 @@ def test_an_edit_changes_the_operators_objects_in_place(
 
 
 def test_a_rotation_replaces_nothing_of_the_database(deployed: Platform) -> None:
-    settings = operated(config())
+    settings = operated(smaller())
     rotation(settings)
     done, report = deployed.run("preview", settings)
     assert done.returncode == 0, deployed.output
@@ -172,7 +177,7 @@ def test_the_role_is_for_the_account_that_the_operator_makes(deployed: Platform)
 
 
 def test_what_the_operator_decides_is_refused_before_anything_is_made(deployed: Platform) -> None:
-    settings = operated(config())
+    settings = operated(smaller())
     settings["fixia:database"] |= {"claim": "data-database-standby-0", "parameters": {"work_mem": "4mb"}}
     done, _ = deployed.run("preview", settings)
     said = done.stdout + done.stderr
@@ -195,7 +200,7 @@ def own(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plat
 
 
 def with_a_standby() -> Config:
-    settings = config()
+    settings = smaller()
     settings["fixia:database"]["standbys"] = 1
     settings["fixia:platform"]["namespaces"]["data"]["quota"] = {"cpu": "2", "memory": "4Gi", "pods": 25}
     return settings

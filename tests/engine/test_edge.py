@@ -1,6 +1,5 @@
 """The edge through the real engine: up, nothing to change after, edits, what is refused, what stays secret."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +10,21 @@ from cryptography import x509
 
 from settings.adopt_edge import adoption, edge_of
 from simulator.session import Session
-from tests.engine.platform import Config, Platform, config, operations, program_copy
+from tests.engine.platform import Config, Platform, config, operations, program_copy, without
 from tests.recorder import ROOT
 
 pytestmark = pytest.mark.engine
 
 CLOUDFLARE = "cloudflare:index/"
+
+
+def alone(stack: str = "staging") -> Config:
+    """A stack that keeps nothing and is watched by nobody, so that it is soon there: what its edge is made of."""
+    settings = without(config(stack), "monitoring", "backup", "database", "cache", "release")
+    for workload in settings["fixia:workloads"].values():
+        workload["talksTo"] = []
+    settings["fixia:edge"].get("access", {}).pop("consoles", None)
+    return settings
 
 
 @pytest.fixture(scope="module", params=["staging", "production"])
@@ -27,7 +35,7 @@ def deployed(
     with Session(engine) as session:
         made = Platform(session, tmp_path_factory.mktemp(request.param), stack=request.param)
         session.init(made.stack, made.program)
-        done, _ = made.run("up", config(request.param))
+        done, _ = made.run("up", alone(request.param))
         assert done.returncode == 0, made.output
         yield made
 
@@ -38,19 +46,19 @@ def edge(settings: Config) -> dict[str, Any]:
 
 
 def edited(platform: Platform, change: Callable[[dict[str, Any]], Any]) -> Config:
-    settings = copy.deepcopy(config(platform.stack))
+    settings = alone(platform.stack)
     change(edge(settings))
     return settings
 
 
 def test_after_up_there_is_nothing_to_change(deployed: Platform) -> None:
-    done, report = deployed.run("preview", config(deployed.stack), "--expect-no-changes")
+    done, report = deployed.run("preview", alone(deployed.stack), "--expect-no-changes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert operations(report) == {}
 
 
 def test_a_refresh_finds_what_was_made(deployed: Platform) -> None:
-    done, report = deployed.run("preview", config(deployed.stack), "--refresh", "--expect-no-changes")
+    done, report = deployed.run("preview", alone(deployed.stack), "--refresh", "--expect-no-changes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(operations(report).values()) == {"refresh"}
 
@@ -88,7 +96,7 @@ def plain(value: Any) -> Any:
     [
         (
             lambda edge: edge.update(origin=["203.0.113.99"]),
-            {f"edge-{name}-a" for name in ("api", "grafana", "ws", "zone")},
+            {f"edge-{name}-a" for name in ("api", "ws", "zone")},
         ),
         (lambda edge: edge["access"].update(blockedCountries=["KP"]), {"edge-firewall"}),
         (lambda edge: edge.setdefault("rateLimits", {}).update(requestsPerMinute=600), {"edge-rates"}),
@@ -156,7 +164,7 @@ def test_what_stands_at_cloudflare_already_is_adopted_and_not_made_again(
     """A zone that somebody else's tool made: Pulumi forgets it, Cloudflare keeps it, the import finds it."""
     platform = Platform(session, tmp_path)
     session.init(platform.stack, platform.program)
-    platform.run("up")
+    platform.run("up", alone())
     before = {each["urn"]: each for each in platform.state()}
     (elsewhere,) = (session.folder / "projects").iterdir()
     stack = ("--stack", platform.stack)
@@ -202,7 +210,7 @@ def test_a_broken_expression_in_the_code_is_found_before_anything_is_sent(
         whole.replace("expression=str(rule.expression)", "expression=str(rule.expression) + ' and'")
     )
     assert file.read_text() != whole
-    done, _ = platform.run("preview", config(), program=program)
+    done, _ = platform.run("preview", alone(), program=program)
     assert done.returncode != 0
     assert "rules[0].expression" in done.stdout + done.stderr
 
@@ -210,7 +218,7 @@ def test_a_broken_expression_in_the_code_is_found_before_anything_is_sent(
 def test_destroy_takes_away_all_that_can_be(session: Session, tmp_path: Path) -> None:
     platform = Platform(session, tmp_path)
     session.init(platform.stack, platform.program)
-    platform.run("up")
+    platform.run("up", alone())
     assert any(CLOUDFLARE in each["type"] for each in platform.state())
     done, _ = platform.run("destroy")
     assert done.returncode == 0, platform.output

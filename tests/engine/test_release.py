@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.session import Session
-from tests.engine.platform import Config, Platform, config, operations, program_copy
+from tests.engine.platform import Config, Platform, core, operations, program_copy
 
 pytestmark = pytest.mark.engine
 
@@ -21,13 +21,13 @@ def platform(session: Session, tmp_path: Path) -> Platform:
     """The staging stack, up."""
     made = Platform(session, tmp_path)
     session.init(made.stack, made.program)
-    done, _ = made.run("up", config())
+    done, _ = made.run("up", core())
     assert done.returncode == 0, made.output
     return made
 
 
 def released(image: str) -> Config:
-    settings = config()
+    settings = core()
     for name in WORKLOADS:
         settings["fixia:workloads"][name]["image"] = image
     return settings
@@ -146,7 +146,7 @@ def test_a_release_can_be_taken_back_by_the_old_image(platform: Platform) -> Non
 
 
 def test_the_same_images_make_no_new_steps(platform: Platform) -> None:
-    settings = config()
+    settings = core()
     settings["fixia:workloads"]["api"]["autoscaling"]["max"] = 2
     _, report = platform.run("preview", settings)
     assert operations(report) == {"api-autoscaler": "update"}
