@@ -67,8 +67,8 @@ promote: setup ## The images of one stack to the next: FROM=staging TO=productio
 	@$(PY) -m delivery.promote $(if $(FROM),--from '$(FROM)' --to '$(TO)' $(if $(YES),--yes),--check)
 
 .PHONY: deploy
-deploy: setup ## Brings STACK up as previewed, with an account [LABELS=stateful-change]
-	@$(PY) -m delivery.deploy --stack '$(STACK)' --labels '$(LABELS)'
+deploy: setup ## Brings STACK up as previewed, with an account [LABELS=stateful-change] [REFRESH=1: takes back what was changed by hand]
+	@$(PY) -m delivery.deploy --stack '$(STACK)' --labels '$(LABELS)' $(if $(REFRESH),--refresh)
 
 .PHONY: secrets
 secrets: setup ## Which credentials STACK has, who uses them, how old they are; SET=name asks for one, unseen

@@ -1,7 +1,8 @@
 """Brings one stack up as it was reviewed: `python -m delivery.deploy --stack staging`, with an account.
 
 Preview with the policy pack, gate, then `pulumi up` bound to the plan of that very preview: what is not in
-the plan is not done. Where it stops it says why in one line.
+the plan is not done. Where it stops it says why in one line. The engine compares with what it remembers; with
+`--refresh` it asks first what really stands, and so takes back what was changed by hand.
 """
 
 import argparse
@@ -18,13 +19,14 @@ from simulator.faults import Fault
 from simulator.processes import guarded
 
 
-def deploy(program: Path, stack: str, labels: frozenset[str]) -> int:
+def deploy(program: Path, stack: str, labels: frozenset[str], *, refresh: bool = False) -> int:
     """Bring a stack up.
 
     Args:
         program: the folder of `Pulumi.yaml`.
         stack: the stack's name.
         labels: of the pull request whose merge this is.
+        refresh: whether to take back what was changed behind the engine's back.
 
     Returns:
         The engine's exit status, or 1 where the gate holds it.
@@ -42,16 +44,22 @@ def deploy(program: Path, stack: str, labels: frozenset[str]) -> int:
         )
     with tempfile.TemporaryDirectory(prefix="fixia-deploy-") as folder:
         plan = Path(folder) / "plan.json"  # Secrets in it are encrypted by the stack's own key.
-        Review(program=program, stack=stack, account=True, plan=plan).run()
+        Review(program=program, stack=stack, account=True, refresh=refresh, plan=plan).run()
         for line in (held := gate.reasons(recorded.read(program, stack), labels)):
             print(f"deploy: {line}", file=sys.stderr)
         if held:
             return gate.HELD
-        return up(
-            [account.pulumi(), "up", "--yes", "--non-interactive", "--stack", stack, "--plan", str(plan)],
-            program,
+        command = [
+            account.pulumi(),
+            "up",
+            "--yes",
+            "--non-interactive",
+            "--stack",
             stack,
-        )
+            "--plan",
+            str(plan),
+        ]
+        return up([*command, *(("--refresh",) if refresh else ())], program, stack)
 
 
 def up(command: Sequence[str], program: Path, stack: str) -> int:
@@ -73,8 +81,11 @@ def up(command: Sequence[str], program: Path, stack: str) -> int:
         for line in running.stdout:
             print(line, end="", flush=True)
             said.append(line)
-    for each in messages.explain("".join(said), stack):
-        print(f"deploy: {each.line}", file=sys.stderr)
+    explained = [each.line for each in messages.explain("".join(said), stack)]
+    if running.returncode and not explained:
+        explained = [f"the update of stack {stack} failed: the engine's messages above say why"]
+    for line in explained:
+        print(f"deploy: {line}", file=sys.stderr)
     return running.returncode
 
 
@@ -87,13 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m delivery.deploy", description=__doc__)
     parser.add_argument("--stack", required=True)
     parser.add_argument("--labels", default="", help="of the pull request whose merge this is")
+    parser.add_argument("--refresh", action="store_true", help="take back what was changed by hand")
     parser.add_argument("--program", type=Path, default=Path.cwd())
     given = parser.parse_args(arguments)
     code = 0
 
     def command() -> None:
         nonlocal code
-        code = deploy(given.program.resolve(), given.stack, gate.labels_of(given.labels))
+        labels = gate.labels_of(given.labels)
+        code = deploy(given.program.resolve(), given.stack, labels, refresh=given.refresh)
 
     return guarded("deploy", command) or code
 

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from delivery.markdown import plural
 from simulator.report import name_of
 
 _COLOUR: Final = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
+_NOT_BEGUN: Final = "expected resource operations"
+_ANOTHER: Final = re.compile(rf"\berror: (?!{_NOT_BEGUN}|update failed|preview failed)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +22,8 @@ class Explained:
     """One recognised message.
 
     Attributes:
-        kind: what it is, for programs: `locked`, `plan-out-of-date`, `interrupted`, `missing-secret`,
-            `protected`, `drifted`, `unknown-stack` or `settings`.
+        kind: what it is, for programs: `not-ready`, `locked`, `plan-out-of-date`, `interrupted`,
+            `missing-secret`, `protected`, `drifted`, `unknown-stack` or `settings`.
         line: what happened and what to do, without a line break.
     """
 
@@ -42,12 +45,23 @@ def explain(text: str, stack: str) -> list[Explained]:
         Each recognised message once, the one to act on first leading. Empty where nothing was recognised.
     """
     plain = _COLOUR.sub("", text)
+    # After any failure the engine says of each step of the plan that it did not come to that it was expected.
+    failed = _ANOTHER.search(plain)
     found = (
         Explained(kind=kind, line=" ".join(line(match, stack).split()))
         for kind, pattern, line in _KNOWN
         for match in pattern.finditer(plain)
+        if not (failed and match[0].startswith(_NOT_BEGUN))
     )
     return list(dict.fromkeys(found))
+
+
+def _not_ready(match: re.Match[str], stack: str) -> str:
+    return (
+        f"{match['made'] or match['changed']} of stack {stack} did not become ready: nothing that waits for "
+        "it was begun, so a release's old version still serves; its pods' logs say why. "
+        "Mend that and deploy again, or docs/runbooks/roll-back-a-release.md"
+    )
 
 
 def _locked(match: re.Match[str], stack: str) -> str:
@@ -121,12 +135,19 @@ def _unknown(match: re.Match[str], _stack: str) -> str:
 
 
 def _settings(match: re.Match[str], _stack: str) -> str:
-    return (
-        f"{match['file']} has {match['count']} wrong settings: the output names each with what would be valid"
-    )
+    wrong = plural(int(match["count"]), "wrong setting")
+    return f"{match['file']} has {wrong}: the output names each with what would be valid"
 
 
 _KNOWN: Final[Sequence[tuple[str, re.Pattern[str], _Line]]] = (
+    (
+        "not-ready",
+        re.compile(
+            r"(?:resource (?P<made>\S+) was successfully created, but )?the Kubernetes API server reported "
+            r'that (?:it|"(?P<changed>[^"]+)") failed to fully initialize or become live'
+        ),
+        _not_ready,
+    ),
     (
         "locked",
         re.compile(

@@ -19,7 +19,7 @@ from typing import Final
 from delivery import account, comment, recorded
 from simulator.faults import MACHINE, USAGE, Fault
 from simulator.processes import guarded
-from simulator.report import build, read_events, to_json
+from simulator.report import Event, build, read_events, to_json
 from simulator.stack_file import stacks, unknown_stack
 
 _REPOSITORY: Final = Path(__file__).resolve().parent.parent
@@ -92,7 +92,8 @@ class Review:
                 {"PULUMI_DEBUG_COMMANDS": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"},
             )
             lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        found = build(self.stack, read_events(lines), succeeded=code == 0)
+        events = [event for event in read_events(lines) if not _asked_only(event)]
+        found = build(self.stack, events, succeeded=code == 0)
         report.write_text(to_json(found), encoding="utf-8")
         return code
 
@@ -103,6 +104,15 @@ class Review:
             command, cwd=folder, env=environment, stdout=out, stdin=subprocess.DEVNULL, check=False
         )
         return done.returncode
+
+
+def _asked_only(event: Event) -> bool:
+    """Whether an event only tells that a resource was asked for, as each is with `--refresh`, drifted or not.
+
+    What came of it is told by the step that follows: nothing, or what the program would do about it.
+    """
+    step = event.get("resourcePreEvent", {}).get("metadata", {})
+    return bool(step.get("op") == "refresh")
 
 
 def policy_arguments(program: Path, stack: str) -> list[str]:

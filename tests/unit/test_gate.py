@@ -196,6 +196,11 @@ def test_without_a_readable_preview_nothing_passes(
 
 
 SAID = {
+    "not-ready": (
+        "error: resource fixia-app/release-smoke-1 was successfully created, but the Kubernetes API server reported "
+        "that it failed to fully initialize or become live: x",
+        ["release-smoke-1", "old version still serves"],
+    ),
     "locked": (
         "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the "
         "lock file with `pulumi cancel`.\n  file:///state/.pulumi/locks/organization/fixia/production/1f.json: created by "

@@ -16,7 +16,14 @@ COMMAND = re.compile(r"\.venv/bin/python -m ([\w.]+)([^`#\n]*)")
 
 
 def test_the_guides_and_checklists_are_there() -> None:
-    guides = {"first-hour", "add-a-workload", "add-an-environment", "adopt-an-existing-cluster", "leave"}
+    guides = {
+        "first-hour",
+        "add-a-workload",
+        "add-an-environment",
+        "adopt-an-existing-cluster",
+        "leave",
+        "upgrade",
+    }
     checklists = {
         f"checklist-{name}"
         for name in ("pre-deploy", "post-deploy", "daily", "weekly", "monthly", "incident")
