@@ -97,7 +97,11 @@ test-engine: setup engine ## Tests that run the real engine over the simulated p
 
 .PHONY: test-cluster
 test-cluster: setup engine ## Every object judged by a real Kubernetes API server (built at the first time: 6 to 8 minutes)
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/cluster
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -m 'not node' tests/cluster
+
+.PHONY: test-node
+test-node: setup ## Heavy: a whole Kubernetes on this machine, by Linux and root; its programs are built at the first time
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -m node tests/cluster
 
 .PHONY: test-build
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
@@ -105,7 +109,11 @@ test-build: setup ## Heavy: builds the engine and the entrance from source, and 
 
 .PHONY: test-backup
 test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -n 2 --dist loadfile -m heavy tests/artifact
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -n 2 --dist loadfile -m 'heavy and not faults' tests/artifact
+
+.PHONY: test-faults
+test-faults: setup ## Heavy: faults caused in real programs reach the right people, and are taken back
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -m faults tests/artifact
 
 .PHONY: test-cross
 test-cross: setup ## Heavy: what others' tools find in the stacks (checkov is installed at the first time, apart from all else)

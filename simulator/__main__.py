@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.engine.install import engine
+from simulator.node import command as node
 from simulator.preview import Preview
 from simulator.processes import guarded
 from simulator.progress import Progress
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--program", type=Path, default=Path.cwd(), metavar="FOLDER", help="default: the current folder"
         )
+    node.add_to(commands)
     return parser
 
 

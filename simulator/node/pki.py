@@ -10,11 +10,17 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME: Final = timedelta(days=1)
-"""Of every certificate, the authority's too: nothing here is meant to outlive a run."""
+"""Of every certificate, the authority's too, unless told: nothing here is meant to outlive a run."""
 
 _SKEW: Final = timedelta(minutes=5)
 """A clock may be set back a little while we run."""
@@ -51,11 +57,23 @@ class Authority:
 
     Args:
         folder: where all that it makes is written to; only we may read it.
+        lifetime: how long its certificates hold, and its own.
+        kept: whether its key is kept in the folder too, for the next authority there to be the same; else no
+            file has it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lifetime: timedelta = LIFETIME, kept: bool = False) -> None:
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._lifetime = lifetime
+        file = folder / "ca.key"
+        before = load_pem_private_key(file.read_bytes(), None) if kept and file.exists() else None
+        self._key = (
+            before
+            if isinstance(before, ec.EllipticCurvePrivateKey)
+            else ec.generate_private_key(ec.SECP256R1())
+        )
+        if kept and not before:
+            self._write_key("ca", self._key)
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "simulated-cluster")])
         certificate = (
             self._builder(self._name, self._key.public_key())
@@ -131,7 +149,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _SKEW)
-            .not_valid_after(now + LIFETIME)
+            .not_valid_after(now + self._lifetime)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )
 

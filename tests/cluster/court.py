@@ -166,7 +166,7 @@ def control(client: Client, manifest: Manifest) -> None:
 def establish(client: Client, crd: Manifest) -> None:
     """Wait until the server serves the kind that a definition defines."""
     for now in client.watch(crd):
-        conditions = {c["type"]: c["status"] for c in now.get("status", {}).get("conditions", [])}
+        conditions = {c["type"]: c["status"] for c in now.get("status", {}).get("conditions") or []}
         if conditions.get("Established") == "True":
             return
     raise AssertionError(f"{title(crd)} was never established")
