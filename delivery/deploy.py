@@ -12,11 +12,15 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from delivery import account, gate, messages, promote, recorded
 from delivery.review import Review, policy_arguments
 from simulator.faults import Fault
 from simulator.processes import guarded
+
+AT_A_TIME: Final = 100
+"""Operations of the engine; it would begin four for each processor of this machine."""
 
 
 def deploy(program: Path, stack: str, labels: frozenset[str], *, refresh: bool = False) -> int:
@@ -58,6 +62,8 @@ def deploy(program: Path, stack: str, labels: frozenset[str], *, refresh: bool =
             stack,
             "--plan",
             str(plan),
+            # Of a few at a time, all would be pods that wait for certificates which nobody has begun.
+            f"--parallel={AT_A_TIME}",
         ]
         return up([*command, *(("--refresh",) if refresh else ())], program, stack)
 
