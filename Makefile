@@ -93,7 +93,11 @@ test-fast: setup ## Tests that need no engine: units, policies, artifacts
 
 .PHONY: test-engine
 test-engine: setup engine ## Tests that run the real engine over the simulated providers
-	@.venv/bin/pytest -n 2 tests/engine
+	@.venv/bin/pytest -n 2 -m 'not heavy' tests/engine
+
+.PHONY: test-up
+test-up: setup engine ## Heavy: whole stacks up through the real engine, and deployments from one end to the other
+	@.venv/bin/pytest -n 2 -m heavy tests/engine
 
 .PHONY: test-cluster
 test-cluster: setup engine ## Every object judged by a real Kubernetes API server (built at the first time: 6 to 8 minutes)

@@ -21,7 +21,7 @@ from simulator.stack_file import with_placeholders
 from tests.engine.platform import Platform, config, program_copy
 from tests.recorder import ROOT
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.heavy]
 
 OLD: Final = "ghcr.io/fixia/api:1.0.0"
 NEW: Final = "ghcr.io/fixia/api:1.1.0"

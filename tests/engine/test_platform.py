@@ -69,6 +69,7 @@ def test_every_stack_previews_clean(session: Session, tmp_path: Path, stack: str
     assert "warning" not in platform.output.lower()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("stack", ["staging", "production"])
 def test_after_up_there_is_nothing_to_change_and_no_drift(
     session: Session, tmp_path: Path, stack: str
@@ -292,6 +293,7 @@ def test_destroy_leaves_nothing(platform: Platform) -> None:
     assert [file for file in platform.session.cloud.rglob("*") if file.is_file()] == []
 
 
+@pytest.mark.heavy
 def test_no_secret_leaves_the_engine_in_plain_text(platform: Platform) -> None:
     given = "https://cafe0123456789@errors.example/42"
     platform.run("preview")
