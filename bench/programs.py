@@ -39,7 +39,7 @@ def with_workloads(count: int) -> dict[str, Any]:
     config: dict[str, Any] = {
         key: json.loads(value) if value[0] in "{[" else value for key, value in stack_config(STACK).items()
     }
-    for section in ("cache", "entrance", "release", "backup", "edge"):
+    for section in ("cache", "entrance", "release", "backup", "edge", "monitoring"):
         del config[f"fixia:{section}"]
     # A quota counts at most a thousand pods, so in a fleet this large each runs one.
     one = {"min": 1, "max": 1, "cpuPercent": 70, "memoryPercent": 80}
