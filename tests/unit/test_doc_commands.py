@@ -109,7 +109,10 @@ Need = Literal["account", "cluster", "minutes", "network"]
 
 ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
     r"make test(?:-fast|-engine)?": ("minutes", "it is what runs this test"),
-    r"make test-(?:cluster|build|backup|up|faults|node)": ("minutes", "they build programs, or run databases, for minutes"),
+    r"make test-(?:cluster|build|backup|up|faults|node)": (
+        "minutes",
+        "they build programs, or run databases, for minutes",
+    ),
     r"make test-cross": ("network", "it installs a scanner of others from the package registry"),
     r"\.venv/bin/python -m simulator node up": (
         "minutes",
