@@ -12,7 +12,8 @@ from typing import Final
 
 from delivery import cost, messages, recorded, stateful
 from delivery.gate import LABEL
-from delivery.markdown import cell, code, plural
+from delivery.wording import plural
+from simulator.markdown import cell, code
 from simulator.processes import guarded
 from simulator.report import DESTRUCTIVE, UNCHANGED, Change, Report, Violation, name_of
 

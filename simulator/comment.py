@@ -1,10 +1,10 @@
 """A preview's report as Markdown, in the size and shape of a pull-request comment."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
+from simulator.markdown import block, cell, code
 from simulator.report import DESTRUCTIVE, UNCHANGED, Change, Diagnostic, Report, Violation, name_of
 
 LIMIT: Final = 65_536
@@ -21,8 +21,6 @@ _PLANNED: Final = {
     "refresh": "to refresh",
     UNCHANGED: "unchanged",
 }
-_MESSAGE: Final = 2_000
-"""Characters of one message that are shown."""
 _SECTION: Final = 12_000
 """Bytes that a section above the table may take: four of them leave room for it in any case."""
 _PATHS: Final = 12
@@ -61,7 +59,7 @@ def _verdict(report: Report) -> str:
         f"{count} {_PLANNED.get(operation, operation)}"
         for operation, count in sorted(report.counts.items(), key=lambda pair: _rank(pair[0]))
     ]
-    compared = f"Compared with {_code(report.base)}. " if report.base else ""
+    compared = f"Compared with {code(report.base)}. " if report.base else ""
     numbers = f"{compared}Resources: {', '.join(counts) or 'none'}."
     if report.succeeded:
         return f"{'✅ Nothing changes' if not report.changes else '✅ The preview succeeded'}. {numbers}"
@@ -86,7 +84,7 @@ def _destruction(changes: Sequence[Change]) -> str:
     for operation in DESTRUCTIVE:
         for change in (change for change in changes if change.operation == operation):
             because = f" because of {_paths(change.causes)}" if change.causes else ""
-            what = f"{_code(change.type)} {_code(change.name)}"
+            what = f"{code(change.type)} {code(change.name)}"
             lines.append(f"- **{operation}: {what}**{because}\n")
     return _bounded("### ⚠️ Replaced or deleted\n\n", lines, "resources") if lines else ""
 
@@ -94,15 +92,15 @@ def _destruction(changes: Sequence[Change]) -> str:
 def _diagnostics(diagnostics: Sequence[Diagnostic]) -> str:
     lines = []
     for diagnostic in sorted(diagnostics, key=lambda each: each.severity):
-        about = f" of {_code(name_of(diagnostic.resource))}" if diagnostic.resource else ""
-        lines.append(f"**{diagnostic.severity}**{about}\n\n{_block(diagnostic.message)}\n")
+        about = f" of {code(name_of(diagnostic.resource))}" if diagnostic.resource else ""
+        lines.append(f"**{diagnostic.severity}**{about}\n\n{block(diagnostic.message)}\n")
     return _bounded("### Messages\n\n", lines, "messages") if lines else ""
 
 
 def _policies(report: Report) -> str:
     if not report.packs:
         return "### Policies\n\nNo policy pack ran.\n"
-    packs = ", ".join(_code(f"{name} {version}".strip()) for name, version in report.packs.items())
+    packs = ", ".join(code(f"{name} {version}".strip()) for name, version in report.packs.items())
     if not report.policies_ran and not report.violations:
         return f"### Policies\n\n{packs}: policies did not run: the program failed.\n"
     if not report.violations:
@@ -116,9 +114,9 @@ def _policies(report: Report) -> str:
 
 def _violation(violation: Violation) -> str:
     level = f"**{violation.level}**" if violation.level == "mandatory" else violation.level
-    resource = _code(name_of(violation.resource)) if violation.resource else ""
-    message = _cell(violation.message)
-    return f"| {level} | {_code(violation.policy)} | {resource} | {message} |\n"
+    resource = code(name_of(violation.resource)) if violation.resource else ""
+    message = cell(violation.message)
+    return f"| {level} | {code(violation.policy)} | {resource} | {message} |\n"
 
 
 def _table(changes: Sequence[Change], room: int) -> str:
@@ -129,7 +127,7 @@ def _table(changes: Sequence[Change], room: int) -> str:
     shown = 0
     room -= len(parts[0].encode()) + len(_left_out(len(changes)).encode())
     for (kind, name), group in groupby(sorted(changes, key=_group), key=_group):
-        heading = f"\n#### {_code(name)} {_code(kind)}\n\n| | type | name | changed |\n|---|---|---|---|\n"
+        heading = f"\n#### {code(name)} {code(kind)}\n\n| | type | name | changed |\n|---|---|---|---|\n"
         for index, change in enumerate(group):
             text = (heading if index == 0 else "") + _row(change)
             room -= len(text.encode())
@@ -146,7 +144,7 @@ def _group(change: Change) -> tuple[str, str]:
 
 def _row(change: Change) -> str:
     symbol = _SYMBOLS.get(change.operation, change.operation)
-    return f"| `{symbol}` | {_code(change.type)} | {_code(change.name)} | {_paths(change.properties)} |\n"
+    return f"| `{symbol}` | {code(change.type)} | {code(change.name)} | {_paths(change.properties)} |\n"
 
 
 def _left_out(count: int) -> str:
@@ -169,27 +167,4 @@ def _bounded(head: str, lines: Iterable[str], what: str) -> str:
 
 def _paths(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
-    return ", ".join(_code(path) for path in paths[:_PATHS]) + more
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]} … ({len(text) - _MESSAGE} more characters)"
-
-
-def _code(text: str) -> str:
-    """Return text as a code span that can stand in a table: nobody is mentioned, nothing is formatted."""
-    flat = " ".join(_shortened(text).split()).replace("|", "\\|")
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
-    pad = " " if "`" in flat else ""
-    return f"{fence}{pad}{flat}{pad}{fence}"
-
-
-def _cell(text: str) -> str:
-    """Return a message as the content of one table cell, a code span for each of its lines."""
-    return "<br>".join(_code(line) for line in _shortened(text).splitlines() if line.strip())
-
-
-def _block(text: str) -> str:
-    """Return text as a code block whose fence the text can't close."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}text\n{_shortened(text)}\n{fence}"
+    return ", ".join(code(path) for path in paths[:_PATHS]) + more

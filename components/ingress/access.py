@@ -1,18 +1,9 @@
-"""What the controller may ask of the API server, and with which token."""
+"""What the controller may ask of the API server."""
 
 from collections.abc import Mapping
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.core.v1 import (
-    ConfigMapProjectionArgs,
-    KeyToPathArgs,
-    ProjectedVolumeSourceArgs,
-    ServiceAccountTokenProjectionArgs,
-    VolumeArgs,
-    VolumeMountArgs,
-    VolumeProjectionArgs,
-)
 from pulumi_kubernetes.rbac.v1 import (
     ClusterRole,
     ClusterRoleBinding,
@@ -24,11 +15,6 @@ from pulumi_kubernetes.rbac.v1 import (
 )
 
 from components.base import Component
-
-TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 a path
-"""Where every client library looks."""
-
-TOKEN_SECONDS: Final = 3600
 
 _WATCH: Final = ("list", "watch")
 
@@ -91,33 +77,6 @@ def grant(
             subjects=subjects,
             opts=owner.child(),
         )
-
-
-def token_volume() -> VolumeArgs:
-    """A token that expires and is renewed, with the certificate of the server that it is for.
-
-    Asked for, where the pod would otherwise have none: unlike the one that is mounted automatically, it does
-    not come to containers that did not ask.
-    """
-    token = ServiceAccountTokenProjectionArgs(path="token", expiration_seconds=TOKEN_SECONDS)
-    authority = ConfigMapProjectionArgs(
-        name="kube-root-ca.crt", items=[KeyToPathArgs(key="ca.crt", path="ca.crt")]
-    )
-    return VolumeArgs(
-        name="token",
-        projected=ProjectedVolumeSourceArgs(
-            default_mode=0o440,
-            sources=[
-                VolumeProjectionArgs(service_account_token=token),
-                VolumeProjectionArgs(config_map=authority),
-            ],
-        ),
-    )
-
-
-def token_mount() -> VolumeMountArgs:
-    """Where the token is mounted."""
-    return VolumeMountArgs(name="token", mount_path=TOKEN_FOLDER, read_only=True)
 
 
 def _rules(granted: Mapping[str, tuple[str, ...]]) -> list[PolicyRuleArgs]:

@@ -42,6 +42,7 @@ from components.ingress import access, alerts, traefik_config
 from components.ingress.route import CLASS_NAME, Route
 from components.ingress.traefik_config import DRAIN_SECONDS, DYNAMIC_FOLDER, PORTS, STATIC_FOLDER
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
+from components.platform.api_token import token_mount, token_volume
 from components.platform.service_account import service_account
 from components.pods import ENDPOINT_REMOVAL_SECONDS, Container, Pod, Resources, http_probe
 from components.volumes import config_volume
@@ -165,7 +166,7 @@ class Entrance(Component):
                 Pod(
                     containers=[_traefik(args)],
                     service_account=account,
-                    volumes=[*self._told(name, args), access.token_volume(), _spool()],
+                    volumes=[*self._told(name, args), token_volume(), _spool()],
                     grace_seconds=ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + _LEFTOVER_SECONDS,
                     priority_class=args.priority_class,
                 ),
@@ -279,7 +280,7 @@ def _traefik(args: EntranceArgs) -> Container:
             # A whole folder, never single files: those would stay as they were when a Secret is renewed.
             VolumeMountArgs(name="dynamic", mount_path=DYNAMIC_FOLDER, read_only=True),
             VolumeMountArgs(name="spool", mount_path=SPOOL_FOLDER),
-            access.token_mount(),
+            token_mount(),
         ],
         startup=http_probe("/ping", port="ping", period_seconds=2, failure_threshold=30),
         readiness=_settled(http_probe("/ping", port="ping", period_seconds=2, failure_threshold=2)),

@@ -16,8 +16,8 @@ from pulumi_kubernetes.rbac.v1 import (
 
 from components.base import Component, Identity
 from components.deployments import rolling
-from components.ingress.access import token_mount, token_volume
 from components.network import Addresses, Connections, ConnectionsArgs, endpoint
+from components.platform.api_token import token_mount, token_volume
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, http_probe
 from components.watch import Alert, Target, Watch

@@ -23,7 +23,6 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.base import Component, Identity
-from components.ingress.access import token_mount, token_volume
 from components.monitoring import prometheus_config, prometheus_rbac, self_alerts
 from components.monitoring.access import TLS_FOLDER, Access, access
 from components.monitoring.prometheus_config import (
@@ -35,6 +34,7 @@ from components.monitoring.prometheus_config import (
     Probe,
 )
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint, endpoint
+from components.platform.api_token import token_mount, token_volume
 from components.platform.authority import Authority
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, command_probe, hardened_pod

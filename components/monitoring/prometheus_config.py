@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import yaml
 
-from components.ingress.access import TOKEN_FOLDER
 from components.monitoring.access import TLS_FOLDER, USER
 from components.network import Endpoint
+from components.platform.api_token import TOKEN_FOLDER
 from components.watch import Target, Watch, rules
 
 CONFIG_FOLDER: Final = "/etc/prometheus"

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_LONGEST: Final = 2_000
+_MESSAGE: Final = 2_000
 """Characters of one message that are shown."""
 
 
@@ -20,12 +20,11 @@ def cell(text: str) -> str:
     return "<br>".join(code(line) for line in _shortened(text).splitlines() if line.strip())
 
 
-def plural(count: int, noun: str) -> str:
-    """A number with its noun."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+def block(text: str) -> str:
+    """Text as a code block whose fence the text can't close."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{_shortened(text)}\n{fence}"
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text) - _LONGEST} more characters)"
+    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]} … ({len(text) - _MESSAGE} more characters)"
