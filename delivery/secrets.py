@@ -122,6 +122,9 @@ def _users(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.cache:
         callers = (name for name, workload in settings.workloads.items() if CACHE in workload.talks_to)
         yield from ((settings.cache.password, name) for name in callers)
+    if settings.monitoring and settings.monitoring.errors:
+        errors = settings.monitoring.errors
+        yield from ((errors.dsn, name) for name in errors.workloads)
 
 
 def changed(texts: Sequence[tuple[str, datetime]], now: str, place: Sequence[str]) -> datetime | None:

@@ -6,9 +6,9 @@ from typing import Final
 
 from settings.disagreement import Disagreement
 from settings.model import Settings
-from settings.monitoring import Monitoring
+from settings.monitoring import Errors, Monitoring
 from settings.types import quantity
-from settings.workload import Resources
+from settings.workload import CACHE, INTERNET, POOL, Resources
 
 FILLED: Final = Decimal("0.85")
 """Of Prometheus' volume: beside its data stands the log of the last hours."""
@@ -24,6 +24,8 @@ def refused(settings: Settings) -> Iterator[Disagreement]:
         return
     yield from _secrets(settings, section)
     yield from _volume(section)
+    if section.errors:
+        yield from _errors(settings, section.errors)
     if settings.stack.environment == "production" and section.alertmanager.replicas < 2:
         valid = "2 in production: one pod goes with its node, and nobody is told"
         yield Disagreement("monitoring.alertmanager.replicas", str(section.alertmanager.replicas), valid)
@@ -45,10 +47,35 @@ def _secrets(settings: Settings, section: Monitoring) -> Iterator[Disagreement]:
     named = [(f"receivers.{path}", name) for path, name in section.receivers.secret_names()]
     if section.grafana and section.grafana.sso:
         named.append(("grafana.sso.clientSecret", section.grafana.sso.client_secret))
+    if section.errors:
+        named.append(("errors.dsn", section.errors.dsn))
     for path, name in named:
         if name not in settings.secrets:
             known = ", ".join(sorted(settings.secrets)) or "and there is none yet"
             yield Disagreement(f"monitoring.{path}", repr(name), f"one of `secrets`: {known}")
+
+
+def _errors(settings: Settings, errors: Errors) -> Iterator[Disagreement]:
+    """No workload gets a way out of the cluster by reporting errors: it has one, or it reports none."""
+    known = {*settings.workloads, CACHE, INTERNET, POOL}
+    for index, name in enumerate(errors.workloads):
+        path = f"monitoring.errors.workloads[{index}]"
+        workload = settings.workloads.get(name)
+        if workload is None:
+            yield Disagreement(
+                path, repr(name), f"one of `workloads`: {', '.join(sorted(settings.workloads))}"
+            )
+        # A name that is misspelt is told by itself, and may be the very one.
+        elif INTERNET not in workload.talks_to and known >= set(workload.talks_to):
+            valid = f"a workload that talks to `{INTERNET}`, through which its reports would go"
+            yield Disagreement(
+                path, repr(name), f"{valid}: add it to workloads.{name}.talksTo, or leave it out"
+            )
+    secret = settings.secrets.get(errors.dsn)
+    if secret and secret.generate is not None:
+        yield Disagreement(
+            "monitoring.errors.dsn", repr(errors.dsn), "a secret that is given: Sentry made it"
+        )
 
 
 def _volume(section: Monitoring) -> Iterator[Disagreement]:

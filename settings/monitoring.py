@@ -116,6 +116,16 @@ class Grafana(Section):
     sso: Sso | None = Field(default=None, description="Left out: the administrator's password alone.")
 
 
+class Errors(Section):
+    """Where unexpected errors of the product go: Sentry, or what speaks as it does."""
+
+    dsn: Name = Field(description="The secret with the project's DSN, `https://<key>@<host>/<project>`.")
+    workloads: list[Name] = Field(
+        min_length=1,
+        description="Who reports. Each must talk to `internet`: reports go out like any request.",
+    )
+
+
 class Exporter(Section):
     """A program that tells of what can't tell of itself."""
 
@@ -134,6 +144,7 @@ class Monitoring(Section):
     node_exporter: Exporter = Field(description="What each node says of itself.")
     blackbox: Exporter | None = Field(default=None, description="Left out: no host is asked from outside.")
     receivers: Receivers
+    errors: Errors | None = Field(default=None, description="Left out: errors are in the logs alone.")
     api_server: list[Cidr] = Field(
         min_length=1, description="Where the API server is, behind its Service: targets are found there."
     )

@@ -72,6 +72,14 @@ def _image(value: str) -> str:
     return value
 
 
+def tag_of(image: str) -> str:
+    """The tag of an image that is valid here: what somebody calls its version."""
+    found = _IMAGE.fullmatch(image)
+    if found is None:
+        raise ValueError(f"{image!r} is no image")
+    return found["tag"]
+
+
 def _cidr(value: str) -> str:
     try:
         ip_network(value)

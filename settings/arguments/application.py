@@ -15,6 +15,7 @@ from settings import workload
 from settings.arguments.engine import ServedDatabase
 from settings.arguments.ground import SITE, Ground, host, resources
 from settings.model import Settings
+from settings.types import tag_of
 
 Callees = Mapping[str, network.Endpoint | network.Addresses]
 
@@ -30,7 +31,7 @@ def called_workloads(settings: Settings, ground: Ground) -> dict[str, network.En
 def of_applications(settings: Settings, ground: Ground, callees: Callees) -> dict[str, Application]:
     """What runs in each workload's pods."""
     return {
-        name: _of_application(section, settings, ground, callees)
+        name: _reporting(name, _of_application(section, settings, ground, callees), settings, ground)
         for name, section in settings.workloads.items()
     }
 
@@ -49,6 +50,23 @@ def _of_application(
         config={**_told(section, settings), **section.config},
         secrets={name: ground.credentials[name] for name in section.secrets},
         authority=ground.authority,
+    )
+
+
+def _reporting(name: str, application: Application, settings: Settings, ground: Ground) -> Application:
+    """The same, told where unexpected errors go, if the settings say that it reports them."""
+    errors = settings.monitoring.errors if settings.monitoring else None
+    if errors is None or name not in errors.workloads:
+        return application
+    about = {
+        "SENTRY_ENVIRONMENT": settings.stack.environment,
+        "SENTRY_RELEASE": tag_of(settings.workloads[name].image),
+    }
+    return replace(
+        application,
+        config={**about, **application.config},
+        # Always by this name, whatever the stack calls it: SENTRY_DSN_FILE is where every reporter looks.
+        secrets={**application.secrets, "sentry-dsn": ground.credentials[errors.dsn]},
     )
 
 

@@ -126,6 +126,11 @@ export function loadConfig(role, env) {
     database: needs('database') ? databaseConfig(read) : undefined,
     cache: needs('cache') ? cacheConfig(read) : undefined,
     jwt: needs('jwt') ? jwtConfig(read) : undefined,
+    errors: {
+      dsn: read.secret('SENTRY_DSN_FILE', { optional: true }),
+      environment: env.SENTRY_ENVIRONMENT || 'production',
+      release: env.SENTRY_RELEASE || env.VERSION || 'dev',
+    },
   };
   if (config.lingerSeconds >= config.drainSeconds) {
     read.faults.push(`LINGER_SECONDS (${config.lingerSeconds}) is not below DRAIN_SECONDS (${config.drainSeconds})`);

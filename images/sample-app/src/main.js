@@ -1,4 +1,5 @@
 import { ConfigError, loadConfig } from './config.js';
+import { createErrors } from './errors.js';
 import { Lifecycle } from './lifecycle.js';
 import { createLog } from './log.js';
 
@@ -20,14 +21,17 @@ async function run(role) {
   try {
     const config = loadConfig(role, process.env);
     const lifecycle = new Lifecycle({ drainSeconds: config.drainSeconds, log });
+    const errors = createErrors({ ...config.errors, role }, log);
     for (const event of ['uncaughtException', 'unhandledRejection']) {
       process.on(event, (err) => {
         log.fatal({ err }, event);
-        process.exit(EXIT_FAILED);
+        errors.report(err, { level: 'fatal', tags: { event } });
+        void errors.flush().then(() => process.exit(EXIT_FAILED));
       });
     }
     const { start } = await ROLES[role]();
-    const code = await start({ config, log, lifecycle });
+    const code = await start({ config, log, lifecycle, errors });
+    lifecycle.atStop('errors', errors.flush);
     if (typeof code === 'number') process.exit(code);
     lifecycle.listen();
   } catch (err) {

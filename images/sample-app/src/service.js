@@ -8,14 +8,14 @@ const REQUEST_ID = /^[\w.-]{8,64}$/;
 /** Longer than an entrance keeps an idle connection, so that it is the entrance which closes it. */
 const KEEP_ALIVE_MILLISECONDS = 75_000;
 
-/** @typedef {{ config: import('./config.js').Config, log: import('./log.js').Log, lifecycle: import('./lifecycle.js').Lifecycle }} Context */
+/** @typedef {{ config: import('./config.js').Config, log: import('./log.js').Log, lifecycle: import('./lifecycle.js').Lifecycle, errors: import('./errors.js').Errors }} Context */
 
 /**
  * What every serving role has: health, version, metrics, request ids, errors, and a graceful end.
  *
  * @param {Context} context
  */
-export function createService({ config, log, lifecycle }) {
+export function createService({ config, log, lifecycle, errors }) {
   const registry = createMetrics(config);
   /** @type {Record<string, () => Promise<unknown>>} */
   const checks = { memory: checkMemory };
@@ -42,6 +42,10 @@ export function createService({ config, log, lifecycle }) {
   app.setErrorHandler((/** @type {import('fastify').FastifyError} */ error, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) request.log.error({ err: error }, 'a request failed');
+    // What is not there for a while is the alerts' matter: an error report for each request would tell no more.
+    if (status >= 500 && status !== 503) {
+      errors.report(error, { tags: { method: request.method, route: request.routeOptions.url, request: request.id } });
+    }
     const message = status < 500 ? error.message : status === 503 ? 'unavailable' : 'internal error';
     return reply.code(status).send({ error: message, requestId: request.id });
   });

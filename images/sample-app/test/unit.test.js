@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { hashPassword, issueToken, userOf, verifyPassword } from '../src/auth.js';
 import { ConfigError, loadConfig } from '../src/config.js';
+import { createErrors, parseDsn } from '../src/errors.js';
 import { Unavailable, enoughMemory, health, within } from '../src/health.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { createLog } from '../src/log.js';
@@ -220,4 +223,82 @@ test('the lock names no registry and pins what package.json names', () => {
   assert.doesNotMatch(read('package-lock.json'), /"resolved"|https?:\/\/registry/);
   const { dependencies, devDependencies } = JSON.parse(read('package.json'));
   for (const range of Object.values({ ...dependencies, ...devDependencies })) assert.match(String(range), /^\d/);
+});
+
+/** Something that takes envelopes as Sentry does. @param {number[]} answers its codes, the last one for all that follow */
+async function sentry(...answers) {
+  /** @type {{ path: string, key: string, items: any[] }[]} */
+  const taken = [];
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const part of request) body += part;
+    const items = body.trimEnd().split('\n').map((line) => JSON.parse(line));
+    assert.equal(Buffer.byteLength(body.split('\n')[2]), items[1].length);
+    taken.push({ path: String(request.url), key: String(request.headers['x-sentry-auth']), items });
+    response.writeHead((answers.length > 1 ? answers.shift() : answers[0]) ?? 200, { 'retry-after': '30' }).end('{}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  after(() => server.close());
+  return { taken, dsn: new SecretFile(file('dsn', `http://k3y@127.0.0.1:${port}/under/42`)) };
+}
+
+const about = { environment: 'staging', release: '1.2.3', role: 'api' };
+
+test('an error is reported with its causes and its place, and with nothing of who asked', async () => {
+  const { taken, dsn } = await sentry(200);
+  const errors = createErrors({ dsn, ...about }, memoryLog().log);
+  const failure = new Error('outer', { cause: new TypeError('inner') });
+  errors.report(failure, { tags: { method: 'GET', route: '/items/:id', missing: undefined } });
+  await errors.flush();
+  const [{ path, key, items }] = taken;
+  assert.equal(path, '/under/api/42/envelope/');
+  assert.match(key, /^Sentry sentry_version=7, sentry_client=[\w./-]+, sentry_key=k3y$/);
+  const [header, { type }, event] = items;
+  assert.equal(type, 'event');
+  assert.equal(header.event_id, event.event_id);
+  assert.match(event.event_id, /^[0-9a-f]{32}$/);
+  assert.equal(event.environment, 'staging');
+  assert.equal(event.release, '1.2.3');
+  assert.deepEqual(event.tags, { method: 'GET', route: '/items/:id', role: 'api' });
+  const [cause, outer] = event.exception.values;
+  assert.deepEqual([cause.type, cause.value, outer.value], ['TypeError', 'inner', 'outer']);
+  assert.match(outer.stacktrace.frames.at(-1).filename, /unit\.test\.js$/);
+  assert.equal(JSON.stringify(items).includes('k3y'), false);
+});
+
+test('who takes no more reports gets none for as long as it says, and nobody fails of it', async () => {
+  const { taken, dsn } = await sentry(429);
+  const { log, lines } = memoryLog();
+  const errors = createErrors({ dsn, ...about }, log);
+  errors.report(new Error('first'));
+  await errors.flush();
+  errors.report(new Error('second'));
+  await errors.flush();
+  assert.equal(taken.length, 1);
+  assert.deepEqual(lines.map(({ msg }) => msg), ['an error could not be reported']);
+});
+
+test('a flood of errors is cut, and the next report says by how many', async () => {
+  const { taken, dsn } = await sentry(200);
+  const errors = createErrors({ dsn, ...about }, memoryLog().log);
+  for (let count = 0; count < 25; count += 1) errors.report(new Error('again'));
+  await errors.flush();
+  assert.equal(taken.length, 10);
+  errors.report('not an error');
+  await errors.flush();
+  assert.deepEqual(taken.at(-1)?.items[2].extra, { dropped_before: 15 });
+});
+
+test('without a DSN nothing is sent, and one that is none is told at the start', async () => {
+  createErrors(about, memoryLog().log).report(new Error('nobody hears'));
+  const { log, lines } = memoryLog();
+  const errors = createErrors({ dsn: new SecretFile(file('none', 'hunter2')), ...about }, log);
+  errors.report(new Error('lost'));
+  await errors.flush();
+  assert.equal(lines.length, 2);
+  assert.equal(JSON.stringify(lines).includes('hunter2'), false);
+  for (const wrong of ['https://host/1', 'https://key@host/', 'ftp://key@host/1', '']) {
+    assert.throws(() => parseDsn(wrong), /no DSN/);
+  }
 });

@@ -10,7 +10,7 @@ import { createService } from '../service.js';
 
 /** @param {import('../service.js').Context} context */
 export async function start(context) {
-  const { config, log, lifecycle } = context;
+  const { config, log, lifecycle, errors } = context;
   const service = createService(context);
   const { registry, checks } = service;
   const cacheConfig = /** @type {import('../config.js').CacheConfig} */ (config.cache);
@@ -38,6 +38,7 @@ export async function start(context) {
   worker.on('failed', (job, err) => {
     finished.inc({ outcome: 'failed' });
     log.warn({ job: job?.id, attempt: job?.attemptsMade, err }, 'a job failed');
+    errors.report(err, { tags: { job: job?.id, attempt: String(job?.attemptsMade) } });
   });
   checks.database = database.check;
   checks.cache = () => cache.ping();
