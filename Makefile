@@ -32,9 +32,8 @@ else
 endif
 
 .PHONY: rollback
-rollback: setup ## The images of the release before, by the account's pulumi: STACK=production
-	@$(PY) -m settings.rollback --stack '$(STACK)'
-	pulumi up --stack '$(STACK)' --policy-pack policies --policy-pack-config 'policies/levels.$(STACK).json'
+rollback: setup ## The workloads' images of the release before, deployed like any, with an account: STACK=production [YES=1]
+	@$(PY) -m delivery.rollback --stack '$(STACK)' --labels '$(LABELS)' $(if $(YES),--yes)
 
 .PHONY: restore
 restore: setup ## The database of a moment: STACK=production TO='2026-11-20 14:03:00+00' [SCRATCH=1] [TABLE=public.orders]

@@ -9,13 +9,14 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from delivery import history
+from delivery.images import file_of, images, move, moved
 from simulator.faults import USAGE, Fault
 from simulator.processes import guarded
 
@@ -27,7 +28,7 @@ _SHOWN: Final = 60
 def order(program: Path, stages: Path = STAGES) -> list[str]:
     """The stacks that have a file, in the order of a release."""
     listed: list[str] = yaml.safe_load(stages.read_text(encoding="utf-8"))["order"]
-    return [stack for stack in listed if _file(program, stack).is_file()]
+    return [stack for stack in listed if file_of(program, stack).is_file()]
 
 
 def before(program: Path, stack: str) -> str | None:
@@ -35,31 +36,6 @@ def before(program: Path, stack: str) -> str | None:
     stages = order(program)
     place = stages.index(stack) if stack in stages else 0
     return stages[place - 1] if place else None
-
-
-def images(text: str) -> dict[str, str]:
-    """Dotted path -> image, of everything in a stack's file that runs in a container."""
-    return {path: str(node.value) for path, node in _image_nodes(text)}
-
-
-def with_images(text: str, wanted: Mapping[str, str]) -> str:
-    """A stack's file with other images; everything else, comments too, stays as it is.
-
-    Args:
-        text: the file.
-        wanted: dotted path -> image; paths that the file does not have are passed over.
-    """
-    nodes = sorted(_image_nodes(text), key=lambda found: found[1].start_mark.index, reverse=True)
-    for path, node in nodes:
-        if path in wanted and wanted[path] != node.value:
-            text = text[: node.start_mark.index] + wanted[path] + text[node.end_mark.index :]
-    return text
-
-
-def moved(source: str, target: str) -> dict[str, tuple[str, str]]:
-    """Dotted path -> the target's image and the source's, of those that differ and that both have."""
-    there, here = images(source), images(target)
-    return {path: (image, there[path]) for path, image in here.items() if there.get(path, image) != image}
 
 
 def settings(source: str, target: str) -> dict[str, tuple[str, str]]:
@@ -87,13 +63,13 @@ def ahead(program: Path, stack: str, base: str | None = None) -> list[str]:
     if earlier is None:
         return []
     had: dict[str, set[str]] = {}
-    texts = [] if base else [_file(program, earlier).read_text(encoding="utf-8")]
-    for text in [*texts, *(text for text, _ in history.texts(_file(program, earlier), base))]:
+    texts = [] if base else [file_of(program, earlier).read_text(encoding="utf-8")]
+    for text in [*texts, *(text for text, _ in history.texts(file_of(program, earlier), base))]:
         for path, image in images(text).items():
             had.setdefault(path, set()).add(image)
     return [
         f"{path} of {stack} is {image}, which {earlier} never had"
-        for path, image in images(_file(program, stack).read_text(encoding="utf-8")).items()
+        for path, image in images(file_of(program, stack).read_text(encoding="utf-8")).items()
         if path in had and image not in had[path]
     ]
 
@@ -114,8 +90,8 @@ def promote(program: Path, source: str, target: str, *, sure: bool) -> None:
             do="promote to the stack between first",
             exit_code=USAGE,
         )
-    file = _file(program, target)
-    there, here = (_file(program, stack).read_text(encoding="utf-8") for stack in (source, target))
+    file = file_of(program, target)
+    there, here = (file_of(program, stack).read_text(encoding="utf-8") for stack in (source, target))
     differ = settings(there, here)
     print(f"settings that differ, and stay: {len(differ)}")
     for path, (left, right) in differ.items():
@@ -124,22 +100,7 @@ def promote(program: Path, source: str, target: str, *, sure: bool) -> None:
     if not wanted:
         print(f"{target} has the images of {source} already; nothing was changed")
         return
-    print("images that move:")
-    for path, (old, new) in wanted.items():
-        print(f"  {path}: {old} -> {new}")
-    if not sure:
-        print(f"Type the stack's name to do it: {target}")
-        if sys.stdin.readline().strip() != target:
-            raise Fault(
-                where=file.name,
-                found="that is not the stack's name: nothing was changed",
-                valid=target,
-                do="run it again, or with --yes",
-                exit_code=USAGE,
-            )
-    new_file = file.with_suffix(".yaml.new")
-    new_file.write_text(with_images(here, {path: new for path, (_, new) in wanted.items()}), encoding="utf-8")
-    new_file.replace(file)
+    move(file, target, wanted, sure=sure)
     print(f"{file.name} has the images of {source}; not committed yet")
 
 
@@ -174,28 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.check and not code and not found:
         print(f"promote: no stack is ahead ({' -> '.join(order(given.program))})")
     return code or (AHEAD if found else 0)
-
-
-def _file(program: Path, stack: str) -> Path:
-    return program / f"Pulumi.{stack}.yaml"
-
-
-def _image_nodes(text: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    for key, section in _pairs(dict(_pairs(root)).get("config")):
-        yield from _below(section, key.partition(":")[2] or key)
-
-
-def _below(node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    for key, value in _pairs(node):
-        if isinstance(value, yaml.ScalarNode) and (key == "image" or key.endswith("Image")):
-            yield f"{path}.{key}", value
-        else:
-            yield from _below(value, f"{path}.{key}")
-
-
-def _pairs(node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
-    return [(key.value, value) for key, value in node.value] if isinstance(node, yaml.MappingNode) else []
 
 
 def _flat(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ import yaml
 
 from simulator.session import Session
 from simulator.stack_file import with_placeholders
-from tests.engine.platform import Platform, config, program_copy
+from tests.engine.platform import Platform, config, program_copy, without
 from tests.recorder import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.heavy]
@@ -28,7 +28,7 @@ NEW: Final = "ghcr.io/fixia/api:1.1.0"
 WORKLOADS: Final = ("api", "realtime", "worker")
 SMOKE: Final = "release-smoke-job"
 BUDGET: Final = ("policy.PodDisruptionBudget", "web-disruption-budget-*")
-LEFT_OUT: Final = ("fixia:monitoring", "fixia:edge", "fixia:backup")
+LEFT_OUT: Final = ("monitoring", "edge", "backup")
 TITLE: Final = "Drift of staging"
 PULUMI: Final = '#!/bin/sh\necho "$*" >>"$CALLS"\nexec "{engine}" "$@"\n'
 PARTS: Final = ("Makefile", "constraints.txt", "requirements.txt", "requirements-dev.txt")
@@ -101,11 +101,13 @@ class World:
         folder: where all of it lies.
         session: the engine's private session, which stands for the account.
         forge: GitHub.
+        stack: the stack that the scripts are run for.
     """
 
     folder: Path
     session: Session
     forge: Forge
+    stack: str = "staging"
 
     @property
     def clone(self) -> Path:
@@ -114,7 +116,7 @@ class World:
     @property
     def platform(self) -> Platform:
         """To look into the account."""
-        return Platform(self.session, self.folder, self.clone)
+        return Platform(self.session, self.folder, self.clone, self.stack)
 
     def run(self, *command: str, failing: str = "") -> subprocess.CompletedProcess[str]:
         """Runs a command of a workflow in the clone, with the account logged in."""
@@ -134,7 +136,7 @@ class World:
                 **github,
                 "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
                 "CALLS": str(self.folder / "calls"),
-                "STACK": "staging",
+                "STACK": self.stack,
                 "FIXIA_SIMULATOR_FAIL": failing,
             },
             stdin=subprocess.DEVNULL,
@@ -146,6 +148,21 @@ class World:
 
     def script(self, name: str, failing: str = "") -> subprocess.CompletedProcess[str]:
         return self.run(f".github/scripts/{name}.sh", failing=failing)
+
+    def calls(self) -> list[str]:
+        """What pulumi was called with since this was asked last."""
+        file = self.folder / "calls"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return lines
+
+    def file(self, stack: str) -> Path:
+        return self.clone / f"Pulumi.{stack}.yaml"
+
+    def edit(self, stack: str, old: str, new: str) -> None:
+        text = self.file(stack).read_text()
+        assert old in text
+        self.file(stack).write_text(text.replace(old, new))
 
     def commit(self, message: str) -> None:
         identity = (
@@ -199,15 +216,15 @@ def deployed(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         shutil.copy(ROOT / part, folder / "clone")
     for part in ("delivery", "simulator", ".github"):
         shutil.copytree(ROOT / part, folder / "clone" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    # Half of its objects: what watches it, stands in front of it and backs it up is deployed by the same steps.
-    plain = folder / "plain.yaml"
-    settings = {key: value for key, value in config().items() if key not in LEFT_OUT}
-    plain.write_text(yaml.safe_dump({"config": settings}))
-    # As an owner has it who has set the credentials, under the session's passphrase.
-    with_placeholders(plain, folder / "clone/Pulumi.staging.yaml")
-    levels = folder / "clone/policies/levels.staging.json"
-    # Some exemptions are of what was left out, and nothing needs them.
-    levels.write_text(json.dumps({**json.loads(levels.read_text()), "exemptions-current": "advisory"}))
+    for stack in ("staging", "production"):
+        # Half of its objects: what watches it, stands in front of it and backs it up is deployed by the same steps.
+        plain = folder / "plain.yaml"
+        plain.write_text(yaml.safe_dump({"config": without(config(stack), *LEFT_OUT)}))
+        # As an owner has it who has set the credentials, under the session's passphrase.
+        with_placeholders(plain, folder / f"clone/Pulumi.{stack}.yaml")
+        levels = folder / f"clone/policies/levels.{stack}.json"
+        # Some exemptions are of what was left out, and nothing needs them.
+        levels.write_text(json.dumps({**json.loads(levels.read_text()), "exemptions-current": "advisory"}))
     (folder / "clone/.gitignore").write_text("build/\n.venv\n__pycache__/\n")
     subprocess.run(["git", "init", "--quiet", folder / "clone"], check=True)
     (folder / "bin").mkdir()
@@ -240,10 +257,9 @@ def test_a_release_that_fails_its_smoke_test_leaves_the_old_version_and_can_be_t
     told = world.text("summary")
     assert "✅ it can be done" in told
     assert "to create" in told
-    file = world.clone / "Pulumi.staging.yaml"
-    before = file.read_text()
+    before = world.file("staging").read_text()
     assert before.count(OLD) == len(WORKLOADS)
-    file.write_text(before.replace(OLD, NEW))
+    world.edit("staging", OLD, NEW)
     world.commit("Release 1.1.0")
 
     done = world.script("deploy", failing=SMOKE)
@@ -257,22 +273,77 @@ def test_a_release_that_fails_its_smoke_test_leaves_the_old_version_and_can_be_t
     assert world.serving() == everywhere(OLD)
     assert set(world.unready()) == {SMOKE}
 
-    done = world.run(".venv/bin/python", "-m", "settings.rollback", "--stack", "staging")
-    assert done.returncode == 0, done.stderr
-    assert file.read_text() == before
-    world.commit("Roll back to 1.0.0")
-    (world.folder / "calls").unlink()
-    done = world.run("make", "deploy", "STACK=staging")
+    world.calls()
+    done = world.run("make", "rollback", "STACK=staging", "YES=1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "deploy: " not in done.stderr
+    assert world.file("staging").read_text() == before
     assert world.serving() == world.wanted() == everywhere(OLD)
     assert world.unready() == []
-    preview, up = world.text("calls").splitlines()
+    preview, up = world.calls()
     plan = preview.split("--save-plan ")[1].split()[0]
     assert preview.startswith("preview ")
     assert up.startswith("up ")
     assert f"--plan {plan}" in up
+    assert "--policy-pack-config" in preview
     assert "--policy-pack-config" in up
+
+
+def test_a_release_that_serves_is_taken_back_by_the_steps_of_a_release(world: World) -> None:
+    before = world.file("staging").read_text()
+    world.edit("staging", OLD, NEW)
+    world.commit("Release 1.1.0")
+    done = world.run("make", "deploy", "STACK=staging")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert world.serving() == everywhere(NEW)
+
+    back = ("make", "rollback", "STACK=staging", "YES=1")
+    done = world.run(*back, failing=SMOKE)
+    assert done.returncode != 0
+    assert "did not become ready" in done.stderr
+    assert "`make deploy STACK=staging`" in done.stderr
+    assert world.serving() == everywhere(NEW), "the version before has to pass its smoke test too"
+    assert world.file("staging").read_text() == before
+
+    world.calls()
+    done = world.run(*back)
+    assert done.returncode != 0
+    assert "already" in done.stderr, "a second try never goes forward to what was taken back"
+    assert world.calls() == []
+    done = world.run("make", "deploy", "STACK=staging")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert world.serving() == world.wanted() == everywhere(OLD)
+    assert world.unready() == []
+
+
+def test_a_release_reaches_production_after_staging_and_by_no_other_way(world: World, engine: Path) -> None:
+    account = Session(engine, world.folder / "production")
+    production = replace(world, session=account, stack="production")
+    account.init("production", world.clone)
+    alone = world.file("production").read_text()
+    world.edit("production", OLD, NEW)
+    world.commit("Release 1.1.0, in production first")
+    world.calls()
+    done = production.script("deploy")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"workloads.api.image of production is {NEW}, which staging never had" in done.stderr
+    assert world.calls() == [], "the engine was not even asked"
+    assert not list(account.cloud.iterdir())
+    world.file("production").write_text(alone)
+    world.commit("Take it back")
+
+    world.edit("staging", OLD, NEW)
+    world.commit("Release 1.1.0")
+    done = world.run("make", "promote", "FROM=staging", "TO=production", "YES=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert world.file("production").read_text() == alone.replace(OLD, NEW)
+    world.commit("1.1.0 to production")
+    for stack in (world, production):  # As the workflow does it: one commit, production when staging is done.
+        done = stack.script("deploy")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stack.serving() == stack.wanted() == everywhere(NEW)
+        assert stack.unready() == []
+    assert [call.split()[0] for call in world.calls()] == ["preview", "up"] * 2
 
 
 def test_what_is_changed_by_hand_is_found_told_and_taken_back(world: World) -> None:

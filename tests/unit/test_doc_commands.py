@@ -75,7 +75,9 @@ TESTED: Final = {
     r"\.venv/bin/python -m delivery\.deploy --stack \w+ --refresh": DRIFT,
     r"\.venv/bin/python -m delivery\.deploy --stack \w+": WAY_BACK,
     r"make deploy STACK=staging": WAY_BACK,
-    r"make rollback(?: STACK=production)?": WAY_BACK,
+    r"make rollback(?: STACK=production)?": (
+        f"{DEPLOY}::test_a_release_that_serves_is_taken_back_by_the_steps_of_a_release"
+    ),
     r"\.venv/bin/python -m delivery\.secrets --stack staging --set cloudflare-dns-token": (
         "tests/unit/test_secrets_table.py::test_a_secret_goes_to_pulumi_by_its_input_and_nowhere_else"
     ),

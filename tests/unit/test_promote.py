@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from delivery import promote
+from delivery.images import images
 from simulator.faults import USAGE
 from tests.recorder import ROOT
 
@@ -54,7 +55,7 @@ def test_this_repositorys_own_stacks_are_in_order(capsys: pytest.CaptureFixture[
 
 
 def test_images_are_found_everywhere_in_a_stacks_file() -> None:
-    found = promote.images(PRODUCTION)
+    found = images(PRODUCTION)
     assert found["workloads.api.image"] == OLD
     assert found["database.pool.exporterImage"].startswith("ghcr.io/fixia/pgbouncer-exporter:")
     assert {"database.image", "backup.image", "cache.image", "entrance.image"} <= found.keys()
@@ -82,7 +83,7 @@ def test_only_the_stacks_name_as_an_answer_moves_anything(
         assert (repository / "Pulumi.production.yaml").read_text() == PRODUCTION
     monkeypatch.setattr("sys.stdin", io.StringIO("production\n"))
     assert forward(repository) == 0
-    assert promote.images((repository / "Pulumi.production.yaml").read_text())["workloads.api.image"] == NEW
+    assert images((repository / "Pulumi.production.yaml").read_text())["workloads.api.image"] == NEW
 
 
 def test_with_nothing_to_move_nothing_changes(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
