@@ -34,14 +34,13 @@ from settings import CACHE, INTERNET, POOL, arguments, load
 
 settings = load()
 identity = arguments.of_identity(settings)
-cluster = pulumi_kubernetes.Provider("cluster", context=settings.cluster.context)
+ledger = arguments.Ledger()
+context = settings.cluster.context
+cluster = pulumi_kubernetes.Provider("cluster", context=context)
 opts = pulumi.ResourceOptions(providers=[cluster, pulumi_random.Provider("random")])
 # For what takes up a changed configuration while it runs, and would lose its clients by a restart.
 mutable = pulumi_kubernetes.Provider(
-    "cluster-in-place",
-    context=settings.cluster.context,
-    enable_config_map_mutable=True,
-    enable_secret_mutable=True,
+    "cluster-in-place", context=context, enable_config_map_mutable=True, enable_secret_mutable=True
 )
 in_place = pulumi.ResourceOptions(providers=[mutable])
 
@@ -115,5 +114,6 @@ if settings.entrance:
 if settings.monitoring:
     pulumi.export("monitoring", arguments.monitored(settings.monitoring, settings, ground, watches, opts))
 
+pulumi.export("cost", arguments.told_cost(ledger, settings))
 pulumi.export("namespaces", ground.namespaces)
 pulumi.export("deployments", {name: workload.deployment for name, workload in workloads.items()})

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from components.cost.estimate import Range
 from delivery import cost, messages, recorded, stateful
 from delivery.gate import LABEL
 from delivery.wording import plural
@@ -168,11 +169,11 @@ def _costs(costs: cost.Comparison) -> str:
         return f"### Cost\n\n{after.total} in a month, by list prices.{left}\n"
     before = costs.before
     difference = after.total - before.total
-    if difference == cost.Range():
+    if difference == Range():
         return f"### Cost\n\nStays at {after.total} in a month, by list prices.{left}\n"
     lines = []
     for key in sorted({*before.components, *after.components}):
-        was, becomes = before.components.get(key, cost.Range()), after.components.get(key, cost.Range())
+        was, becomes = before.components.get(key, Range()), after.components.get(key, Range())
         if was != becomes:
             lines.append(f"| {code(key[1])} | {was} | {becomes} | {(becomes - was).signed()} |\n")
     head = (

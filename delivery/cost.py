@@ -1,7 +1,8 @@
 """What a stack costs in a month, by component: `python -m delivery.cost --stack production`.
 
-An estimate out of the last review's resources and the list prices of `delivery/prices.yaml`: from as few pods
-as there ever are to as many. It says what it leaves out, and stands beside what the product's documents say.
+An estimate out of the last review's resources and the list prices of `components/cost/prices.yaml`: from as
+few pods as there ever are to as many. It says what it leaves out, and stands beside what the product's
+documents say. The program tells the same figures as its output `cost` (`components/cost/ledger.py`).
 """
 
 import argparse
@@ -11,61 +12,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
+from components.cost.estimate import Estimate, Range, estimate, prices_of
+from components.cost.sizes import sizes, states
 from delivery import recorded
-from delivery.sizes import Size, Sized, sizes, states
 from simulator.faults import USAGE, Fault
 from simulator.processes import guarded
-
-PRICES: Final = Path(__file__).with_name("prices.yaml")
-EDGE: Final = "fixia:edge:CloudflareEdge"
-_PLANS: Final = {"free": "zoneFree", "pro": "zonePro", "business": "zoneBusiness"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """US dollars in a month, at least and at most."""
-
-    low: float = 0.0
-    high: float = 0.0
-
-    def __add__(self, other: "Range") -> "Range":
-        return Range(low=self.low + other.low, high=self.high + other.high)
-
-    def __sub__(self, other: "Range") -> "Range":
-        return Range(low=self.low - other.low, high=self.high - other.high)
-
-    def __str__(self) -> str:
-        low, high = f"${self.low:,.2f}", f"${self.high:,.2f}"
-        return low if low == high else f"{low} to {high}"
-
-    def signed(self) -> str:
-        """It as a difference."""
-        low, high = (f"{'-' if each < 0 else '+'}${abs(each):,.2f}" for each in (self.low, self.high))
-        return low if low == high else f"{low} to {high}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a stack costs.
-
-    Attributes:
-        components: (type token, name) -> dollars in a month.
-        unread: resources whose size is known only after the update.
-        edge: the edge's plan if it has no price here, such as `enterprise`; else nothing.
-    """
-
-    components: Mapping[tuple[str, str], Range]
-    unread: tuple[str, ...] = ()
-    edge: str = ""
-
-    @property
-    def total(self) -> Range:
-        """All components together."""
-        return sum(self.components.values(), Range())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,38 +31,12 @@ class Comparison:
     after: Estimate
 
 
-def estimate(sized: Sequence[Sized], prices: Mapping[str, Any], plan: str | None) -> Estimate:
-    """Put prices on sizes.
-
-    Args:
-        sized: what each component takes up.
-        prices: `delivery/prices.yaml`, parsed.
-        plan: the edge's plan, if the stack has an edge.
-    """
-    components = {
-        (each.type, each.name): Range(
-            low=_dollars(each.low, prices, "low"), high=_dollars(each.high, prices, "high")
-        )
-        for each in sized
-    }
-    unpriced = ""
-    if plan is not None:
-        if price := _PLANS.get(plan):
-            zone = float(prices["prices"][price]["usd"])
-            key = next((key for key in components if key[0] == EDGE), (EDGE, "edge"))
-            components[key] = components.get(key, Range()) + Range(low=zone, high=zone)
-        else:
-            unpriced = plan
-    unread = tuple(name for each in sized for name in each.unread)
-    return Estimate(components=components, unread=unread, edge=unpriced)
-
-
 def compare(digest: Mapping[str, Any], prices: Mapping[str, Any], plan_before: str | None) -> Comparison:
     """Estimate both sides of a preview.
 
     Args:
         digest: what `pulumi preview --json --show-sames` printed, parsed.
-        prices: `delivery/prices.yaml`, parsed.
+        prices: `components/cost/prices.yaml`, parsed.
         plan_before: the edge's plan before the change; the one after it is in the configuration.
     """
     before, after = states(digest)
@@ -158,14 +87,12 @@ def page(stack: str, found: Estimate, prices: Mapping[str, Any]) -> str:
             f"  {name:<36} expected {expected!s:>20}   here {estimated}"
             for name, expected, estimated in against(budget, found)
         ]
+    lines += ["", "what the documents say that others ask:"]
+    for other in prices["alternatives"]:
+        asked = Range(low=float(other["low"]), high=float(other["high"]))
+        lines.append(f"  {other['name']:<36} {asked}")
     lines += ["", "left out: " + "; ".join(prices["leftOut"])]
     return "\n".join(lines) + "\n"
-
-
-def prices_of(file: Path = PRICES) -> dict[str, Any]:
-    """The price file, parsed."""
-    loaded: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return loaded
 
 
 def read(program: Path, stack: str, base: str | None) -> Comparison:
@@ -205,20 +132,6 @@ def _plan_at(program: Path, stack: str, base: str | None, otherwise: str | None)
 def _room(type_: str) -> str:
     parts = type_.split(":")
     return parts[1] if parts[0] == "fixia" else ""
-
-
-def _dollars(size: Size, prices: Mapping[str, Any], side: str) -> float:
-    of = {name: float(price["usd"]) for name, price in prices["prices"].items()}
-    hours = float(prices["hoursPerMonth"])
-    assumed = prices["assumed"]
-    backups = float(assumed["backupGb"][side]) * float(assumed["backupsKept"])
-    return (
-        hours * (size.vcpu * of["vcpu"] + size.memory * of["memoryGb"])
-        + size.volume * of["volumeGb"]
-        + size.buckets * backups * of["bucketGb"]
-        + size.keys * of["key"]
-        + size.balancers * of["loadBalancer"]
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

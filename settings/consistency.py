@@ -14,13 +14,13 @@ from components.data.pgbouncer import SIDECARS as POOL_SIDECARS
 from components.data.pgbouncer_config import pods_at_once, server_connections
 from components.data.postgres_backup import BACKUP_SERVER
 from components.data.postgres_pod import SIDECARS as DATABASE_SIDECARS
+from components.quantities import quantity
 from settings import consistency_backup, consistency_monitoring, postgres
 from settings.consistency_edge import disagreements_of_edge
 from settings.data import CLOUDNATIVE_PG
 from settings.disagreement import Disagreement
 from settings.edge_shape import hosts_of
 from settings.model import Settings
-from settings.types import quantity
 
 RESERVED: Final = (
     *("alertmanager", "authority", "backups", "blackbox", "cache", "certificate", "cluster", "credentials"),

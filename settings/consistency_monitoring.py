@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
+from components.quantities import quantity
 from settings.disagreement import Disagreement
 from settings.model import Settings
 from settings.monitoring import Errors, Monitoring
-from settings.types import quantity
 from settings.workload import CACHE, INTERNET, POOL, Resources
 
 FILLED: Final = Decimal("0.85")

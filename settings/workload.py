@@ -6,8 +6,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from components.quantities import quantity
 from settings.section import Section
-from settings.types import Bytes, Cpu, EnvName, HttpPath, Image, Name, Percent, Port, Subdomain, quantity
+from settings.types import Bytes, Cpu, EnvName, HttpPath, Image, Name, Percent, Port, Subdomain
 
 INTERNET: Final = "internet"
 """In `talksTo`: HTTPS to public addresses, and to no private one."""

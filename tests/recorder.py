@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 import yaml
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import get_root_resource, mocks, rpc
 from pulumi.runtime.config import set_all_config
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +40,8 @@ class Recording(mocks.MockMonitor):
     def __init__(self) -> None:
         super().__init__(_Echo())
         self.all: dict[str, Resource] = {}
+        self.exports: dict[str, Any] = {}
+        """What the program exported, without what the engine would have resolved."""
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 the protocol's name
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
@@ -118,7 +120,10 @@ def record(
     set_all_config(dict(config or {}), secret_keys)
     # Not a preview: there every output would be unknown, and no assertion inside an `apply` would ever run.
     mocks.set_mocks(_Echo(), project="fixia", stack=stack, preview=False, monitor=recording)
+    root: Any = get_root_resource()  # One for all recordings of a process: no program sees another's.
+    root._transformations, root.outputs = [], {}
     mocks.test(program)()
+    recording.exports = dict(root.outputs)
     return recording
 
 

@@ -1,7 +1,9 @@
 """Sections of the settings as components' arguments: names become components, and pydantic ends here."""
 
+from components.cost.ledger import Ledger
 from settings.arguments.application import called_workloads, of_applications, of_release, of_workload
 from settings.arguments.backups import kept_repository, of_backups
+from settings.arguments.cost import told_cost
 from settings.arguments.data import of_cache, of_maintenance
 from settings.arguments.edge import edge_providers, of_edge, of_origin_pulls
 from settings.arguments.engine import ServedDatabase, served_database
@@ -11,6 +13,7 @@ from settings.arguments.monitoring import monitored
 
 __all__ = [
     "Ground",
+    "Ledger",
     "ServedDatabase",
     "called_workloads",
     "edge_providers",
@@ -31,4 +34,5 @@ __all__ = [
     "of_routes",
     "of_workload",
     "served_database",
+    "told_cost",
 ]

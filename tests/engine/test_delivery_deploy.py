@@ -16,6 +16,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from components.cost.estimate import prices_of
+from delivery import cost
 from simulator.session import Session
 from simulator.stack_file import with_placeholders
 from tests.engine.platform import Platform, config, program_copy, without
@@ -374,6 +376,14 @@ def test_what_is_changed_by_hand_is_found_told_and_taken_back(world: World) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert world.forge.issues == []
     assert world.forge.closed == [TITLE]
+
+
+def test_the_stack_tells_as_an_output_what_the_comment_said_it_would_cost(deployed: World) -> None:
+    done = deployed.run("pulumi", "stack", "output", "--stack", "staging", "--json")
+    assert done.returncode == 0, done.stderr
+    expected = cost.read(deployed.clone, "staging", None).after
+    assert json.loads(done.stdout)["cost"] == expected.told(prices_of())
+    assert f"{expected.total} in a month" in deployed.text("summary")
 
 
 def test_the_policy_packs_step_judges_the_whole_stack(deployed: World) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from components.cost.estimate import Estimate, Range
 from delivery import comment, cost, recorded
 from delivery.comment import LIMIT, marker
 from simulator.report import Change, Report
@@ -18,11 +19,11 @@ DATA: Final = Path(__file__).parent / "data" / "comments"
 CASES: Final = sorted(file.stem for file in DATA.glob("*.json"))
 
 
-def estimate_of(data: dict[str, Any]) -> cost.Estimate:
+def estimate_of(data: dict[str, Any]) -> Estimate:
     components = {
-        (row["type"], row["name"]): cost.Range(low=row["low"], high=row["high"]) for row in data["components"]
+        (row["type"], row["name"]): Range(low=row["low"], high=row["high"]) for row in data["components"]
     }
-    return cost.Estimate(components=components, unread=tuple(data["unread"]), edge=data["edge"])
+    return Estimate(components=components, unread=tuple(data["unread"]), edge=data["edge"])
 
 
 def costs_of(data: dict[str, Any] | None) -> cost.Comparison | None:
@@ -153,7 +154,7 @@ def test_without_a_change_it_says_so() -> None:
 
 
 def test_a_cost_that_stays_is_one_line() -> None:
-    estimate = cost.Estimate(components={("fixia:data:Cache", "cache"): cost.Range(low=1, high=2)})
+    estimate = Estimate(components={("fixia:data:Cache", "cache"): Range(low=1, high=2)})
     text = comment.comment(report(), cost.Comparison(before=estimate, after=estimate))
     assert "Stays at $1.00 to $2.00 in a month" in text
 

@@ -5,15 +5,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
+from components.cost.estimate import EDGE, Range, estimate, prices_of
+from components.cost.ledger import plain
+from components.cost.sizes import GIB, Size, sizes, states
 from delivery import cost
-from delivery.cost import Range
-from delivery.sizes import GIB, Size, sizes, states
 from simulator.faults import USAGE
+from tests.engine.platform import config
 from tests.recorder import Recording
 
-PRICES = cost.prices_of()
+PRICES = prices_of()
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What the engine writes for a value that is known only after the update."""
 
@@ -158,7 +161,7 @@ def test_unknown_blocks_are_no_error(spec: Any) -> None:
 
 
 def test_prices_are_multiplied_as_written() -> None:
-    found = cost.estimate(sizes(workload(1, cpu="1", memory="1Gi")), PRICES, None)
+    found = estimate(sizes(workload(1, cpu="1", memory="1Gi")), PRICES, None)
     expected = 730 * (PRICES["prices"]["vcpu"]["usd"] + PRICES["prices"]["memoryGb"]["usd"])
     assert found.total.low == pytest.approx(expected)
 
@@ -167,7 +170,7 @@ def test_prices_are_multiplied_as_written() -> None:
 def test_the_edge_costs_what_its_plan_costs(plan: str, dollars: int) -> None:
     edge = state("fixia:edge:CloudflareEdge", "edge", custom=False)
     found = cost.compare(digest({}, {edge["urn"]: edge}, plan), PRICES, None)
-    assert found.after.components[cost.EDGE, "edge"] == Range(low=dollars, high=dollars)
+    assert found.after.components[EDGE, "edge"] == Range(low=dollars, high=dollars)
 
 
 def test_a_plan_without_a_price_is_said() -> None:
@@ -218,12 +221,22 @@ def test_every_price_has_a_source_a_month_and_a_kind() -> None:
 
 
 def test_the_documents_own_sums_are_kept() -> None:
-    summary, roadmap = PRICES["budgets"]
+    summary, today, roadmap = PRICES["budgets"]
     assert (sum(row["low"] for row in summary["rows"]), sum(row["high"] for row in summary["rows"])) == (
         22,
         50,
     )
+    assert sum(row["high"] for row in today["rows"]) == 90
     assert sum(row["high"] for row in roadmap["rows"]) == 450
+
+
+def test_every_component_is_beside_one_row_of_each_document(recordings: dict[str, Recording]) -> None:
+    """But for the backups, which the roadmap of then did not have."""
+    rooms = {each.type.split(":")[1] for each in sizes(recorded_states(recordings["production"]))}
+    for budget in PRICES["budgets"]:
+        listed = [room for row in budget["rows"] for room in row["components"]]
+        assert len(listed) == len(set(listed)), budget["name"]
+        assert rooms - set(listed) <= {"backup"}, budget["name"]
 
 
 def recorded_states(recording: Recording) -> dict[str, dict[str, Any]]:
@@ -240,9 +253,27 @@ def test_each_of_our_stacks_is_priced_whole(recordings: dict[str, Recording]) ->
         assert {"fixia:data:Database", "fixia:data:Cache", "fixia:application:Workload"} <= {
             each.type for each in sized
         }
-    totals = {stack: cost.estimate(sized, PRICES, None).total for stack, sized in found.items()}
+    totals = {stack: estimate(sized, PRICES, None).total for stack, sized in found.items()}
     assert totals["staging"].low < totals["production"].low
     assert all(0 < total.low < total.high for total in totals.values())
+
+
+def test_a_stack_tells_as_an_output_what_the_comment_says(recordings: dict[str, Recording]) -> None:
+    for stack, recording in recordings.items():
+        plan = cost.plan_of(config(stack))
+        found = estimate(sizes(recorded_states(recording)), PRICES, plan)
+        told = recording.exports["cost"]
+        assert told == found.told(PRICES), stack
+        assert told["usdPerMonth"]["low"] == pytest.approx(found.total.low, abs=0.01)
+        assert told["components"].keys() >= {"application/api", "data/database", "data/cache"}
+
+
+def test_what_is_known_only_later_is_told_to_be_left_out() -> None:
+    later = plain({"spec": {"replicas": pulumi.Output.from_input(2), "a": [None, "b"]}})
+    assert later == {"spec": {"replicas": "known after the update", "a": [None, "b"]}}
+    found = estimate(sizes(workload(1, cpu="known after the update")), PRICES, "enterprise").told(PRICES)
+    assert "the size of Deployment/api-deployment, not known when it is declared" in found["leftOut"]
+    assert "the edge's plan enterprise" in found["leftOut"]
 
 
 def test_every_pod_that_stays_is_counted(recordings: dict[str, Recording]) -> None:
@@ -266,7 +297,7 @@ def test_the_volumes_of_production_are_those_of_its_settings(recordings: dict[st
 
 
 def test_the_page_stands_beside_the_documents_and_says_what_it_leaves_out() -> None:
-    text = cost.page("production", cost.estimate(sizes(scaled(1, 3)), PRICES, "pro"), PRICES)
+    text = cost.page("production", estimate(sizes(scaled(1, 3)), PRICES, "pro"), PRICES)
     assert "beside the operations summary of 2025-11" in text
     assert re.search(r"API +expected +\$7\.00 to \$15\.00 +here \$", text)
     assert "left out: the cluster's own fee" in text

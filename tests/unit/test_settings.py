@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from components.data.postgres_config import ALLOWED
+from components.quantities import quantity
 from settings import parameters
 from settings.load import SettingsError, parse
 from settings.model import Settings
 from settings.schema import generated, reference_page, stack_file_schema
-from settings.types import quantity
 from tests.operated import operated
 from tests.recorder import ROOT, STACKS, Recording, stack_config
 

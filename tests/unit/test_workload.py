@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.pods import ENDPOINT_REMOVAL_SECONDS
-from settings.types import quantity
+from components.quantities import quantity
 from tests.recorder import Recording, is_pulumi_secret
 
 

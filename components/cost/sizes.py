@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
-from settings.types import quantity
+from components.quantities import quantity
 
 State = Mapping[str, Any]
 """A resource as the engine knows it: `urn`, `type`, `parent`, `custom` and `inputs`."""
