@@ -21,6 +21,18 @@ setup: ## The virtual environment, from the pinned requirements (every other tar
 preview: setup ## Preview STACK with the real engine and the policy pack, without any account (BASE=main: against a revision)
 	@$(PY) -m simulator preview --stack '$(STACK)' $(if $(BASE),--base '$(BASE)')
 
+.PHONY: up
+up: setup ## The whole platform on a real one-node Kubernetes on this machine, as root (KUBECONFIG=file: on that cluster instead)
+	@$(PY) -m simulator node platform
+
+.PHONY: status
+status: setup ## What runs of it, and how it is reached
+	@$(PY) -m simulator node status
+
+.PHONY: down
+down: setup ## Takes it down again, and leaves nothing behind
+	@$(PY) -m simulator node down
+
 .PHONY: policy
 policy: setup ## The policy pack alone: on STACK, or on STATE=an exported state, or on MANIFESTS=a folder (LEVELS=a file)
 ifdef STATE

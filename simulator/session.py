@@ -112,6 +112,7 @@ class Session:
         capture: bool = False,
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
+        given: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run the engine in a program's folder and wait for it.
 
@@ -124,6 +125,7 @@ class Session:
             capture: keep standard output and error for the result instead of passing them through.
             timeout: seconds after which the engine is interrupted.
             env: variables to add to the session's.
+            given: what it reads from standard input, such as a value that no argument may hold.
 
         Returns:
             The exit status and, with `capture`, the output.
@@ -140,7 +142,7 @@ class Session:
                 env={**self.environment(), **(env or {})},
                 # Not a terminal: the engine must ask nothing, and its keyboard display would stop it in
                 # the background. A session of its own: the terminal's Ctrl-C reaches only us.
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=pipe,
                 stderr=pipe,
                 text=True,
@@ -149,7 +151,7 @@ class Session:
                 start_new_session=True,
             )
             try:
-                output, errors = engine.communicate(timeout=timeout)
+                output, errors = engine.communicate(given, timeout=timeout)
             except subprocess.TimeoutExpired:
                 _interrupt(engine)
                 raise _too_slow(args, timeout or 0) from None

@@ -5,7 +5,7 @@ placeholder in the place of each of them, encrypted with the passphrase of the p
 (`simulator/session.py`), so that the program still receives a secret, and everybody can preview.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +68,27 @@ def with_placeholders(stack_file: Path, target: Path) -> list[str]:
     # Wide lines: a folded scalar would be the same value, but harder to compare.
     target.write_text(yaml.serialize(root, width=10_000), encoding="utf-8")
     return replaced
+
+
+def without(stack_file: Path, section: Sequence[str]) -> None:
+    """Remove a part of the settings from a copy of a stack's file; nothing happens where it is not there.
+
+    Args:
+        stack_file: the copy.
+        section: the keys that lead to it below `config`, such as `fixia:monitoring`, `grafana`.
+
+    Raises:
+        Fault: the file is missing or no YAML.
+    """
+    root = _compose(stack_file)
+    node: yaml.Node = root
+    for key in ("config", *section[:-1]):
+        found = [value for name, value in node.value if name.value == key]
+        if not found or not isinstance(found[0], yaml.MappingNode):
+            return
+        node = found[0]
+    node.value = [pair for pair in node.value if pair[0].value != section[-1]]
+    stack_file.write_text(yaml.serialize(root, width=10_000), encoding="utf-8")
 
 
 def _compose(stack_file: Path) -> yaml.MappingNode:

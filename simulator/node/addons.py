@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from simulator.faults import Fault
-from simulator.node import credentials
+from simulator.node import credentials, outside
 from simulator.node.client import Client, Manifest, Refused
 from simulator.node.place import Place
 
@@ -50,6 +50,9 @@ def manifests(place: Place, images: Mapping[str, str]) -> list[Manifest]:
     values = {
         **images,
         "dns": str(place.dns),
+        "outside_names": " ".join(f"{host}:53" for host in outside.ADDRESSES),
+        "outside_addresses": "\n            ".join(f"{at} {host}" for host, at in outside.ADDRESSES.items()),
+        "outside_digest": hashlib.sha256(str(outside.ADDRESSES).encode()).hexdigest()[:12],
         "authority": _encoded(authority),
         # Pods that were given a certificate keep it: one of another start's authority is of no use.
         "certificate_digest": hashlib.sha256(serving.certificate.read_bytes()).hexdigest()[:12],

@@ -26,10 +26,28 @@ from simulator.progress import Progress
 _OURS: Final = Path(__file__).resolve().parents[1] / "images"
 """Holds `node/`, the root filesystem of the node itself."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """An image that no node can have.
+
+    Attributes:
+        why: what is in the way.
+        section: the optional part of a stack's settings that goes with it: a section, and what is below it.
+    """
+
+    why: str
+    section: tuple[str, ...]
+
+
 ABSENT: Final = MappingProxyType(
-    {"docker.io/grafana/grafana": "no package registry has Grafana's server: its pods do not start"}
+    {
+        "docker.io/grafana/grafana": Absent(
+            why="no package registry has Grafana's server", section=("fixia:monitoring", "grafana")
+        )
+    }
 )
-"""An image's name without its tag -> why the node can't have it."""
+"""An image's name without its tag -> why the node can't have it, and what goes with it."""
 
 APPLICATION: Final = "ghcr.io/fixia/sample-app"
 """Made of more than Debian's packages; `images/application.py` does it."""
@@ -171,13 +189,13 @@ def named_in(stack_file: Path) -> list[str]:
     return sorted(set(_images(content)))
 
 
-def absent(name: str) -> str:
-    """Return why the node can't have an image; empty if it can.
+def absent(name: str) -> Absent | None:
+    """Return why the node can't have an image; None if it can.
 
     Args:
         name: as pods name it, with its tag.
     """
-    return ABSENT.get(name.rpartition(":")[0], "")
+    return ABSENT.get(name.rpartition(":")[0])
 
 
 def stand_in(name: str) -> str:

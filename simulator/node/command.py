@@ -80,8 +80,8 @@ def _load(options: argparse.Namespace) -> int:
     progress = Progress()
     names = options.images or catalogue.named_in(Path.cwd() / f"Pulumi.{options.stack}.yaml")
     for name in names:
-        if why := catalogue.absent(name):
-            progress.say(node.SUBJECT, f"{name} is left out: {why}")
+        if reason := catalogue.absent(name):
+            progress.say(node.SUBJECT, f"{name} is left out: {reason.why}")
     there = (name for name in names if not catalogue.absent(name))
     node.load(chosen(), (catalogue.image(name, progress) for name in there), progress)
     return 0

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from simulator.node import outside
 from simulator.node.pki import Authority, Identity, KeyPair
 from simulator.node.place import NAME, Place
 
@@ -84,6 +85,7 @@ def issue(place: Place) -> Credentials:
         "kubelet": authority.server("kubelet-server", (NAME, str(place.node))),
         "kube-controller-manager": authority.server("controller-manager-server", ("localhost", "127.0.0.1")),
         "kube-scheduler": authority.server("scheduler-server", ("localhost", "127.0.0.1")),
+        "objects": authority.server("objects", (outside.OBJECTS, outside.ADDRESSES[outside.OBJECTS])),
         METRICS: authority.server(METRICS, _names(METRICS_HOST.removesuffix(".svc"))),
     }
     with_kubeconfig = {name: identity for name, identity in clients.items() if name not in (ADMIN, PROXY)}

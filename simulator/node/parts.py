@@ -5,11 +5,13 @@ which has the tools that it calls. A setting that looks odd is there because a m
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from simulator.node import outside
 from simulator.node.apiserver import ISSUER
 from simulator.node.credentials import PROXY, Credentials
 from simulator.node.place import NAME, Place
@@ -39,6 +41,10 @@ _POWERLESS: Final = (
     "--inh-caps=-all",
     "--",
 )
+# And listens where HTTPS is expected.
+_AT_LOW_PORTS: Final = tuple(
+    part.replace("+dac_read_search", "+dac_read_search,+net_bind_service") for part in _POWERLESS
+)
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -52,7 +58,8 @@ class Part:
         folder: its working folder.
         env: its whole environment.
         after: the parts that must have been ready once before it is started.
-        ready: the file (a socket) or path of the API by which it shows that it is; empty if it shows nothing.
+        ready: the file (a socket), the path of the API or the `host:port` by which it shows that it is; empty
+            if it shows nothing.
     """
 
     name: str
@@ -82,6 +89,8 @@ def parts(place: Place, programs: Mapping[str, Path], credentials: Credentials) 
         _containerd(place),
         _inside(place, "kubelet", _kubelet(place, pki), after=("kube-apiserver", "containerd")),
         _inside(place, "kube-proxy", _proxy(place, pki), after=("kube-apiserver",)),
+        _objects(place, programs["versitygw"], pki),
+        _alerts(place),
     ]
 
 
@@ -233,6 +242,34 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
     )
     command = (*entering(place), "containerd", f"--config={config}", "--log-level=warn")
     return Part(name="containerd", command=command, folder=place.folder, ready=f"{place.root}{CONTAINERD}")
+
+
+def _objects(place: Place, program: Path, pki: Credentials) -> Part:
+    """S3 by TLS, on a folder. Source: https://github.com/versity/versitygw/wiki."""
+    server, known = pki.servers["objects"], outside.keys(place)
+    at = f"{outside.ADDRESSES[outside.OBJECTS]}:{outside.PORT}"
+    arguments = ["--port", at, "--cert", str(server.certificate), "--key", str(server.key), "--quiet"]
+    arguments += ["--region", outside.REGION, "--keep-alive", "posix", str(place.objects)]
+    return Part(
+        name="objects",
+        command=(*_AT_LOW_PORTS, str(program), *arguments),
+        folder=place.objects,
+        env={"PATH": _PATH, "ROOT_ACCESS_KEY": known.key, "ROOT_SECRET_KEY": known.secret},
+        ready=at,
+    )
+
+
+def _alerts(place: Place) -> Part:
+    address, port = outside.ADDRESSES[outside.ALERTS], str(outside.PORT)
+    serve = (sys.executable, "-P", "-m", "simulator.node.receiver", address, port, str(place.alerts))
+    env = {"PATH": _PATH, "PYTHONPATH": str(_HERE.parents[1])}
+    return Part(
+        name="alerts",
+        command=(*_AT_LOW_PORTS, *serve),
+        folder=place.folder,
+        env=env,
+        ready=f"{address}:{port}",
+    )
 
 
 def _network(place: Place) -> dict[str, Any]:

@@ -109,6 +109,16 @@ class Place:
         return self.folder / "volumes"
 
     @property
+    def objects(self) -> Path:
+        """What the S3 server keeps: a folder for each bucket."""
+        return self.folder / "objects"
+
+    @property
+    def alerts(self) -> Path:
+        """The alerts that somebody was told of and that last."""
+        return self.folder / "alerts.json"
+
+    @property
     def root(self) -> Path:
         """Where the node's root filesystem is mounted, for the node's own eyes only."""
         return self.folder / "root"

@@ -1,4 +1,4 @@
-"""The programs of a node, from the cache or built first: Kubernetes' own, etcd, DNS and metrics.
+"""The programs of a node, from the cache or built first: Kubernetes' own, etcd, DNS, metrics and S3.
 
 Kubernetes' parts share most of their sources, so that they are built together, in a third of the time:
 
@@ -63,7 +63,10 @@ METRICS_SERVER: Final = Program(
     kept_bytes=60 * 10**6,
 )
 
-_SINGLE: Final = (PROGRAMS["etcd"], PROGRAMS["kube-apiserver"], COREDNS, METRICS_SERVER)
+_SINGLE: Final = (
+    *(PROGRAMS["etcd"], PROGRAMS["kube-apiserver"], COREDNS, METRICS_SERVER),
+    PROGRAMS["versitygw"],  # the S3 beside the cluster
+)
 _BIN: Final = "bin"
 
 

@@ -21,7 +21,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
-from simulator.node import credentials, walls
+from simulator.node import credentials, outside, walls
 from simulator.node.certificates import Certificates
 from simulator.node.client import Client, Refused
 from simulator.node.parts import BRIDGE, Part, parts
@@ -74,6 +74,7 @@ class Supervisor:
         self._place = place
         _await_cable(place)
         self._credentials = credentials.issue(place)
+        outside.prepare(place, self._credentials.authority)
         self._running = [Running(part) for part in parts(place, programs, self._credentials)]
         self._written = ""
 
@@ -141,6 +142,13 @@ class Supervisor:
 
     def _is_ready(self, part: Part) -> bool:
         if not part.ready:
+            return True
+        if not part.ready.startswith("/"):
+            host, _, port = part.ready.rpartition(":")
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+            except OSError:
+                return False
             return True
         if not part.ready.startswith("/readyz"):
             return Path(part.ready).is_socket()
