@@ -112,7 +112,7 @@ if settings.entrance:
 
 # Who watches it all, and tells somebody.
 if settings.monitoring:
-    pulumi.export("monitoring", arguments.monitored(settings.monitoring, settings, ground, watches, opts))
+    pulumi.export("monitoring", arguments.monitored(settings, ground, watches, opts, in_place, workloads))
 
 pulumi.export("cost", arguments.told_cost(ledger, settings))
 pulumi.export("namespaces", ground.namespaces)

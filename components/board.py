@@ -29,6 +29,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
 from components import watch
+from components.monitoring.deployed import EVENTS
 
 HERE: Final = 'namespace="$namespace"'
 """Of the namespace that the viewer chose."""
@@ -186,6 +187,7 @@ def drawn(board: Board) -> dict[str, Any]:
         .time(board.time, "now")
         .timezone("utc")
         .with_variable(dashboard.DatasourceVariable("datasource").type("prometheus"))
+        .annotation(_deployments())
     )
     if board.description is not None:
         made = made.description(board.description).link(_others())
@@ -242,6 +244,21 @@ def _others() -> dashboard.DashboardLink:
     """The way to the other boards, which keeps the time that one looks at."""
     return (
         dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).as_dropdown(True).keep_time(True)
+    )
+
+
+def _deployments() -> dashboard.AnnotationQuery:
+    """A line across every chart where something was deployed: what came after it may come of it."""
+    return (
+        dashboard.AnnotationQuery()
+        .name("Deployments")
+        .datasource(_SOURCE)
+        .enable(True)
+        .icon_color("blue")
+        .expr(EVENTS)
+        .step("60s")
+        .title_format("{{stack}}: {{version}}")
+        .text_format("{{commit}} by {{author}}")
     )
 
 

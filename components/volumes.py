@@ -21,15 +21,17 @@ SECRET_MODE: Final = 0o440
 """Owned by root, readable by the pod's group: so much and no more PostgreSQL accepts for a key."""
 
 
-def config_volume(name: str, config_map: pulumi.Input[str], *only: str) -> VolumeArgs:
+def config_volume(name: str, config_map: pulumi.Input[str], *only: str, optional: bool = False) -> VolumeArgs:
     """The files of a ConfigMap.
 
     Args:
         name: the volume's, in its pod.
         config_map: the ConfigMap's name in the cluster.
         *only: the files that are there; all unless told.
+        optional: whether the ConfigMap may come after the pod; until then there are no files.
     """
-    return VolumeArgs(name=name, config_map=ConfigMapVolumeSourceArgs(name=config_map, items=_items(only)))
+    source = ConfigMapVolumeSourceArgs(name=config_map, items=_items(only), optional=optional or None)
+    return VolumeArgs(name=name, config_map=source)
 
 
 def secret_volume(name: str, secret: pulumi.Input[str], *only: str) -> VolumeArgs:

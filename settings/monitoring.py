@@ -16,6 +16,7 @@ GRAFANA: Final = "grafana"
 KUBE_STATE_METRICS: Final = "kube-state-metrics"
 NODE_EXPORTER: Final = "node-exporter"
 BLACKBOX: Final = "blackbox"
+DEPLOYED: Final = "deployed"
 """The names of its parts, and of their Services."""
 
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")

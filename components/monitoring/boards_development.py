@@ -4,6 +4,7 @@ from typing import Final
 
 from components.board import RATE, Board, Panel, Variable, files, now, quantile, rate, share
 from components.monitoring.boards_shared import PERCENTILES, percent
+from components.monitoring.deployed import INFO, LABELS
 
 _THESE: Final = 'job=~"$workload"'
 _FAILED: Final = 'status_code=~"5.."'
@@ -70,6 +71,14 @@ _ROUTES: Final = (
 )
 
 _RUNNING: Final = (
+    Panel(
+        title="What was deployed",
+        description="The last deployment of this program: whose commit, and the images' versions. The lines "
+        "across the charts are when.",
+        unit="short",
+        look="table",
+        queries={"nodes": now(INFO, by=LABELS, how="count")},
+    ),
     Panel(
         title="Versions that run",
         description="By service, with how many pods have each. Two for longer than a release takes is one "

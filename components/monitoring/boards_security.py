@@ -132,13 +132,91 @@ _ENDS: Final = (
     ),
 )
 
+_ENDS_AT: Final = now("platform_policy_exemption_ends_seconds", by="policy", how="min")
+
+_POLICIES: Final = (
+    Panel(
+        title="Pods below the level",
+        description="Pods that the API server refused (enforce), or wrote down (audit, warn) for being less "
+        "confined than their namespace asks, in the time shown. None: the policies refuse them before.",
+        unit="short",
+        look="table",
+        width=12,
+        queries={
+            "pods": "sum by (mode, policy_level, resource) "
+            '(increase(pod_security_evaluations_total{decision="deny"}[$__range]))'
+        },
+    ),
+    Panel(
+        title="Exemptions",
+        description="Objects that a policy lets pass at a deployment, by policy, and how long still. Each "
+        "has a reason and an owner in policies/levels.<stack>.json; one that has ended stops deployments.",
+        unit="short",
+        look="table",
+        width=12,
+        sorted_by="days left",
+        queries={
+            "objects": now("platform_policy_exemptions", by="policy", how="max"),
+            "days left": f"({_ENDS_AT} - time()) / 86400",
+        },
+    ),
+    Panel(
+        title="Policies that stop nothing",
+        description="That only warn at a deployment, by the stack's own choice. In production none.",
+        unit="short",
+        look="number",
+        width=8,
+        queries={"advisory": "count(max by (policy) (platform_policy_lowered)) or vector(0)"},
+    ),
+    Panel(
+        title="Objects exempt",
+        description="Of all policies together. Fewer is better; more is somebody's pull request.",
+        unit="short",
+        look="number",
+        width=8,
+        queries={"objects": "sum(max by (policy) (platform_policy_exemptions)) or vector(0)"},
+    ),
+    Panel(
+        title="Checks of pods that failed",
+        description="In which the API server could not tell how confined a pod is, in the time shown. None.",
+        unit="short",
+        look="number",
+        width=8,
+        steps=SAFE,
+        queries={"failed": "sum(increase(pod_security_errors_total[$__range])) or vector(0)"},
+    ),
+)
+
+_AUDIT: Final = (
+    Panel(
+        title="Audit events",
+        description="What the API server writes into its audit log (docs/guides/audit-log.md says how to "
+        "read it). None at all means that there is no log.",
+        unit="ops",
+        width=12,
+        queries={"written": rate("apiserver_audit_event_total", by="")},
+    ),
+    Panel(
+        title="Audit events lost",
+        description="That could not be written, by the way they should have gone, and requests refused for "
+        "it. None, ever: what happens unseen can not be looked up.",
+        unit="ops",
+        width=12,
+        queries={
+            "{{plugin}}": rate("apiserver_audit_error_total", by="plugin"),
+            "requests refused": rate("apiserver_audit_requests_rejected_total", by=""),
+        },
+    ),
+)
+
 _NOT_HERE: Final = (
     Note(
         title="What is not on this board",
         description="What exists and is told elsewhere, or is not collected.",
-        text="- **Audit events** of the API server are not collected: the cluster's provider keeps its log.\n"
-        "- **Policy results** are those of each preview and of CI; none is exported from the running "
-        "cluster.\n"
+        text="- **Audit events** themselves are in the API server's log, which the cluster's provider keeps; "
+        "here are their numbers.\n"
+        "- **What a policy found** in a change is in the comment of its pull request: what is found is never "
+        "deployed.\n"
         "- **What the edge refuses** (firewall, bots, floods) is on Cloudflare's own pages; the entrance "
         "never sees it.",
     ),
@@ -151,7 +229,14 @@ BOARDS: Final = (
         description="Who was refused, who tries to get in, and what ends soon.",
         tags=["overview"],
         time="now-24h",
-        rows={"Refused": _REFUSALS, "Sign-in": _ENTERED, "Ends": _ENDS, "Not here": _NOT_HERE},
+        rows={
+            "Refused": _REFUSALS,
+            "Sign-in": _ENTERED,
+            "Ends": _ENDS,
+            "Policies": _POLICIES,
+            "Audit": _AUDIT,
+            "Not here": _NOT_HERE,
+        },
     ),
 )
 

@@ -10,13 +10,14 @@ from pulumi_kubernetes.apps.v1 import (
     DaemonSetUpdateStrategyArgs,
     RollingUpdateDaemonSetArgs,
 )
-from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs, TolerationArgs
+from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs, TolerationArgs, VolumeMountArgs
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.base import Component, Identity
 from components.network import endpoint
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, hardened_pod, http_probe
+from components.volumes import config_volume
 from components.watch import Target, Watch
 
 COLLECTORS: Final = (
@@ -27,18 +28,24 @@ COLLECTORS: Final = (
     "meminfo",
     "pressure",
     "stat",
+    "textfile",
     "time",
     "timex",
     "uname",
     "vmstat",
 )
-"""What the kernel tells every container of the whole machine: /proc has no namespace for these.
+"""What the kernel tells every container of the whole machine: /proc has no namespace for these. And one more.
 
 Not among them, because in a pod they tell of the pod: file systems (the node's own are cAdvisor's
 `container_fs_*{id="/"}`), network devices and sockets (`container_network_*{id="/"}`). `timex` asks the clock
-by adjtimex, which the default seccomp profiles allow; only setting it takes a right.
+by adjtimex, which the default seccomp profiles allow; only setting it takes a right. `textfile` tells what
+the platform says of itself: `components.monitoring.deployed`.
 Source: proc(5), namespaces(7)
 """
+
+
+FACTS_FOLDER: Final = "/run/facts"
+"""Files of metrics that are told as they stand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,7 @@ class NodeExporterArgs:
         identity: whose it is.
         namespace: where its pods run.
         image: the node exporter's image, with a tag; see images/node-exporter.
+        facts: the name of a ConfigMap with files of metrics to tell; it may come later, and change.
         resources: what a pod may use.
         priority_class: the name of the pods' priority class.
         port: where they listen for HTTP.
@@ -57,6 +65,7 @@ class NodeExporterArgs:
     identity: Identity
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
+    facts: pulumi.Input[str]
     resources: Resources
     priority_class: pulumi.Input[str] | None = None
     port: int = 9100
@@ -90,6 +99,7 @@ class NodeExporter(Component):
             Pod(
                 containers=[_exporter(args)],
                 service_account=account.metadata.name,
+                volumes=[config_volume("facts", args.facts, optional=True)],
                 priority_class=args.priority_class,
             )
         )
@@ -122,8 +132,10 @@ def _exporter(args: NodeExporterArgs) -> Container:
             "--web.disable-exporter-metrics",
             "--collector.disable-defaults",
             *(f"--collector.{collector}" for collector in COLLECTORS),
+            f"--collector.textfile.directory={FACTS_FOLDER}",
         ],
         ports={"metrics": args.port},
+        mounts=[VolumeMountArgs(name="facts", mount_path=FACTS_FOLDER, read_only=True)],
         liveness=http_probe("/", port="metrics", period_seconds=20, failure_threshold=6),
         readiness=http_probe("/", port="metrics", period_seconds=20, failure_threshold=3),
     )

@@ -1,11 +1,14 @@
 """What watches everything: Prometheus and what it asks, Alertmanager and whom it tells, Grafana."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pulumi
 
 from components import network
+from components.application.workload import Workload
 from components.data.alerts import MACHINES
 from components.ingress.route import CLASS_NAME
 from components.monitoring import (
@@ -25,6 +28,7 @@ from components.monitoring import (
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
 from components.monitoring.application_alerts import at_entrance
 from components.monitoring.blackbox import Blackbox, BlackboxArgs
+from components.monitoring.deployed import CONFIG_MAP, Deployed, DeployedArgs
 from components.monitoring.grafana import Grafana, GrafanaArgs, SignOn, Sso, watched
 from components.monitoring.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
 from components.monitoring.node_alerts import API_SERVER
@@ -35,7 +39,20 @@ from components.watch import Watch
 from settings import monitoring
 from settings.arguments.ground import Ground, host, resources
 from settings.model import Settings
-from settings.monitoring import ALERTMANAGER, BLACKBOX, GRAFANA, KUBE_STATE_METRICS, NODE_EXPORTER, PROMETHEUS
+from settings.monitoring import (
+    ALERTMANAGER,
+    BLACKBOX,
+    DEPLOYED,
+    GRAFANA,
+    KUBE_STATE_METRICS,
+    NODE_EXPORTER,
+    PROMETHEUS,
+)
+from settings.revision import revision
+from settings.types import tag_of
+
+PROGRAM: Final = Path(__file__).resolve().parents[2]
+"""The folder of this program."""
 
 KUBELET: Final = 10250
 """Where every node's kubelet listens."""
@@ -47,24 +64,32 @@ BOARDS: Final = (
 
 
 def monitored(
-    section: monitoring.Monitoring,
     settings: Settings,
     ground: Ground,
     brought: Sequence[Watch],
     opts: pulumi.ResourceOptions,
+    in_place: pulumi.ResourceOptions,
+    deployed: Mapping[str, Workload],
 ) -> dict[str, Any]:
     """Everything that watches, in the order in which it asks.
 
     Args:
-        section: what the settings say of it.
-        settings: the whole tree.
+        settings: the whole tree, with a section of it.
         ground: what it stands on.
         brought: what the components bring.
         opts: with the providers.
+        in_place: with those by which a ConfigMap changes as it stands.
+        deployed: what serves: once it stands, something was deployed.
 
     Returns:
         What to know of it: a stack's output.
+
+    Raises:
+        ValueError: the settings have no such section.
     """
+    section = settings.monitoring
+    if section is None:
+        raise ValueError("nobody watches: the settings have no section `monitoring`")
     alertmanager = Alertmanager(ALERTMANAGER, _of_alertmanager(section, settings, ground), opts)
     objects = KubeStateMetrics(KUBE_STATE_METRICS, _of_kube_state_metrics(section, ground), opts)
     nodes = NodeExporter(NODE_EXPORTER, _of_node_exporter(section, ground), opts)
@@ -107,7 +132,27 @@ def monitored(
             boards |= module.boards()
         shown = _of_grafana(section.grafana, section, settings, ground, prometheus, alertmanager, boards)
         Grafana(GRAFANA, shown, opts)
+    Deployed(DEPLOYED, of_deployed(section, settings, ground, [*deployed.values()]), in_place)
     return {"prometheus": prometheus.host, "alertmanager": alertmanager.host}
+
+
+def of_deployed(
+    section: monitoring.Monitoring, settings: Settings, ground: Ground, after: Sequence[pulumi.Resource]
+) -> DeployedArgs:
+    """What was deployed, by this repository and the stack's file."""
+    stack = pulumi.get_stack()
+    levels = PROGRAM / "policies" / f"levels.{stack}.json"
+    known = revision(PROGRAM, stack)
+    return DeployedArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        stack=stack,
+        version=", ".join(sorted({tag_of(each.image) for each in settings.workloads.values()})),
+        commit=known.commit,
+        author=known.author,
+        levels=json.loads(levels.read_text(encoding="utf-8")) if levels.is_file() else {},
+        after=after,
+    )
 
 
 def _missed(told: Sequence[Watch]) -> set[str]:
@@ -208,6 +253,7 @@ def _of_node_exporter(section: monitoring.Monitoring, ground: Ground) -> NodeExp
         identity=ground.identity,
         namespace=ground.namespaces[section.namespace],
         image=section.node_exporter.image,
+        facts=CONFIG_MAP,
         resources=resources(section.node_exporter.resources),
         priority_class=ground.priorities["critical"],
     )

@@ -29,6 +29,8 @@ BIN: Final = "/usr/local/bin"
 INSIDE: Final = ("kubelet", "kube-proxy")
 """The programs of Kubernetes that run inside the root filesystem."""
 
+AUDIT_POLICY: Final = Path(__file__).resolve().parents[2] / "components" / "platform" / "audit-policy.yaml"
+"""What is written down of what the API server is asked; whoever runs their own control plane has the same."""
 _HERE: Final = Path(__file__).resolve().parent
 _SOCKET: Final = "clients:1"
 """A socket's file name; it must look like a host and a port, or etcd won't have it."""
@@ -157,7 +159,7 @@ def _apiserver(place: Place, pki: Credentials) -> list[str]:
         f"--admission-control-config-file={_HERE / 'admission.yaml'}",
         "--allow-privileged",  # as every cluster does: the level of pod security is what refuses them
         f"--encryption-provider-config={pki.encryption}",
-        f"--audit-policy-file={_HERE / 'audit-policy.yaml'}",
+        f"--audit-policy-file={AUDIT_POLICY}",
         f"--audit-log-path={place.logs / 'audit.log'}",
         "--audit-log-maxsize=50",
         "--audit-log-maxbackup=2",

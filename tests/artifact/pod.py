@@ -118,7 +118,8 @@ class RecordedPod:
         place = self.volumes[volume["name"]]
         place.mkdir()
         if source := volume.get("configMap"):
-            for name, content in _object(recording, "ConfigMap", source["name"])["data"].items():
+            missing: dict[str, Any] = {"data": {}} if source.get("optional") else {}
+            for name, content in (_object(recording, "ConfigMap", source["name"]) or missing)["data"].items():
                 (place / name).write_text(content)
         elif source := volume.get("secret"):
             readable_by_the_pod(place)

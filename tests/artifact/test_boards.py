@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from components.board import EVERYTHING
+from components.monitoring.deployed import EVENTS, INFO
 from tests.artifact import alertmanager_world
 from tests.artifact.pod import eventually, free_port, system
 from tests.unit.test_boards import BOARDS, RECORDED, charts
@@ -139,9 +141,20 @@ class Server:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Prometheus that has scraped all of it."""
+    with served(written(), tmp_path_factory.mktemp("prometheus")) as server:
+        yield server
+
+
+@contextmanager
+def served(series: str, folder: Path) -> Iterator[Server]:
+    """A Prometheus that has scraped this.
+
+    Args:
+        series: in OpenMetrics, with times.
+        folder: for its data.
+    """
     programs = system("prometheus") / "usr" / "bin"
-    folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "series.txt").write_text(written(), encoding="utf-8")
+    (folder / "series.txt").write_text(series, encoding="utf-8")
     made: list[str | Path] = [
         programs / "promtool",
         "tsdb",
@@ -179,6 +192,28 @@ def _ready(server: Server) -> bool:
         return "Ready" in server.get("/-/ready")
     except OSError:
         return False
+
+
+def test_a_deployment_is_marked_once_and_a_gap_is_none(tmp_path: Path) -> None:
+    """By a Prometheus of its own: two versions, a gap of three minutes, and the way back to the first."""
+    minutes = {"a": [*range(30), *range(60, 80)], "b": [*range(30, 40), *range(43, 60)]}
+    lines = [
+        f'{INFO}{{stack="s",version="1",commit="{commit}",author="A",pod="{pod}"}} 1 {NOW + MINUTE * minute}'
+        for commit, told in minutes.items()
+        for pod in ("node-exporter-1", "node-exporter-2")
+        for minute in told
+    ]
+    with served("\n".join([*lines, "# EOF\n"]), tmp_path) as server:
+        # As Grafana asks, a step of a minute.
+        told = server.get(
+            "/api/v1/query_range", query=EVENTS, start=str(NOW), end=str(NOW + 5400), step=str(MINUTE)
+        )
+        marked = {
+            (each["metric"]["commit"], int(at - NOW) // MINUTE)
+            for each in json.loads(told)["data"]["result"]
+            for at, _ in each["values"]
+        }
+    assert marked == {("a", 0), ("b", 30), ("a", 60)}
 
 
 def filled(expression: str, board: dict[str, Any]) -> str:

@@ -9,12 +9,27 @@ import pytest
 
 from components.base import Identity
 from components.monitoring import node_alerts
+from components.monitoring.deployed import CONFIG_MAP, Deployed, DeployedArgs
 from components.monitoring.node_exporter import COLLECTORS, NodeExporter, NodeExporterArgs
 from components.pods import Resources
 from tests.artifact.pod import RecordedPod, eventually, free_port
 from tests.recorder import record
 
 PROGRAM = "prometheus-node-exporter"
+LEVELS = {
+    "min-replicas": {"exemptions": [{"expires": "2026-06-30"}, {"expires": "2025-12-31"}]},
+    "allowed-registries": {"registries": ["a"]},
+    "pdb-per-workload": "advisory",
+}
+DEPLOYED = DeployedArgs(
+    identity=Identity(product="fixia", environment="test", owner="o", cost_centre="c"),
+    namespace="fixia-monitoring",
+    stack="staging",
+    version="1.0.0, 2",
+    commit="abc",
+    author='Ada "the first" L\\o',
+    levels=LEVELS,
+)
 REFUSED_HERE = {"pressure", "timex"}
 """Kernels without pressure stall information, and sandboxes without adjtimex, tell nothing of these."""
 
@@ -27,10 +42,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         identity=Identity(product="fixia", environment="test", owner="o", cost_centre="c"),
         namespace="fixia-monitoring",
         image="node-exporter",
+        facts=CONFIG_MAP,
         resources=Resources(cpu="10m", memory="32Mi", memory_limit="64Mi"),
         port=port,
     )
-    recording = record(lambda: NodeExporter("node-exporter", args) and None)
+    recording = record(
+        lambda: Deployed("deployed", DEPLOYED) and NodeExporter("node-exporter", args) and None
+    )
     daemon_set = recording.one("kubernetes:apps/v1:DaemonSet", "node-exporter-daemon-set").inputs
     pod = RecordedPod(
         tmp_path_factory.mktemp("node-exporter"), recording, daemon_set["spec"]["template"]["spec"]
@@ -51,6 +69,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 return None
 
         yield eventually(answer, "the exporter answers")
+
+
+def test_it_tells_what_the_platform_says_of_itself(told: str) -> None:
+    said = r'platform_deploy_info{author="Ada \"the first\" L\\o",commit="abc",stack="staging",version="1.0.0, 2"} 1'
+    assert said in told
+    assert 'platform_policy_exemptions{policy="min-replicas"} 2' in told
+    assert 'platform_policy_exemption_ends_seconds{policy="min-replicas"} 1.7672256e+09' in told
+    assert 'platform_policy_lowered{level="advisory",policy="pdb-per-workload"} 1' in told
+    assert "node_textfile_scrape_error 0" in told
 
 
 def collectors(text: str) -> dict[str, bool]:

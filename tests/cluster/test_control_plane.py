@@ -17,7 +17,9 @@ from simulator.faults import INTERRUPTED, Fault
 from simulator.node.client import Client
 from simulator.node.control_plane import ControlPlane
 from simulator.programs.registry import PROGRAMS
+from tests.artifact.test_alert_metrics import scraped
 from tests.recorder import ROOT
+from tests.unit.test_boards import asked
 
 pytestmark = pytest.mark.cluster
 
@@ -35,6 +37,32 @@ def test_it_is_the_pinned_release(control_plane: ControlPlane) -> None:
     major, minor, _ = PROGRAMS["kube-apiserver"].version.split(".")
     assert said["gitVersion"] == f"v{PROGRAMS['kube-apiserver'].version}"
     assert (said["major"], said["minor"]) == (major, minor)
+
+
+def test_it_tells_what_the_boards_ask_of_it(control_plane: ControlPlane) -> None:
+    metadata = {"name": "confined", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    control_plane.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "free", "namespace": "confined"},
+        "spec": {"containers": [{"name": "free", "image": "free"}]},
+    }
+    # Who creates it, and no more, would wait for an account that only a controller makes.
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": "confined"},
+    }
+    assert control_plane.client.create(account).accepted
+    refused = control_plane.client.create(pod)
+    assert "violates PodSecurity" in refused.message
+
+    told = scraped(control_plane.client.request("GET", "/metrics").text)
+    wanted = {name for begin in ("apiserver", "pod_security") for name in asked(begin)}
+    # A counter with labels is there once it has counted.
+    assert wanted - told.keys() == {"apiserver_audit_error_total", "pod_security_errors_total"}
+    assert {"decision", "mode", "policy_level", "resource"} <= told["pod_security_evaluations_total"]
 
 
 def test_it_listens_on_this_machine_only(control_plane: ControlPlane) -> None:

@@ -15,7 +15,14 @@ import yaml
 
 from components import board, watch
 from components.board import Board, Note, Panel, Variable
-from components.monitoring import business, kube_state_metrics, node_exporter, prometheus_config, slo
+from components.monitoring import (
+    business,
+    deployed,
+    kube_state_metrics,
+    node_exporter,
+    prometheus_config,
+    slo,
+)
 from tests.recorder import ROOT
 
 Drawn = dict[str, Any]
@@ -111,6 +118,19 @@ def test_the_datasource_is_the_viewers_choice(drawn: Drawn) -> None:
     others = [variable for name, variable in variables.items() if name != "datasource"]
     for held in (*others, *charts(drawn)):
         assert held["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@every_board
+def test_each_marks_where_something_was_deployed(drawn: Drawn) -> None:
+    (marked,) = drawn["annotations"]["list"]
+    assert (marked["name"], marked["enable"], marked["datasource"]["uid"]) == (
+        "Deployments",
+        True,
+        "${datasource}",
+    )
+    assert marked["expr"] == deployed.EVENTS
+    shown = set(re.findall(r"{{(\w+)}}", marked["titleFormat"] + marked["textFormat"]))
+    assert shown == set(deployed.LABELS.split(", "))
 
 
 @every_board
@@ -263,7 +283,13 @@ def kept(job: str, metric: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("job", "beginning"), [("cadvisor", "container"), ("kubelet", "kubelet"), ("apiserver", "apiserver")]
+    ("job", "beginning"),
+    [
+        ("cadvisor", "container"),
+        ("kubelet", "kubelet"),
+        ("apiserver", "apiserver"),
+        ("apiserver", "pod_security"),
+    ],
 )
 def test_what_is_asked_of_a_node_is_not_thrown_away(job: str, beginning: str) -> None:
     assert not kept(job, f"{beginning}_of_nobody")

@@ -23,6 +23,7 @@ from components.ingress.entrance import Entrance
 from components.ingress.routes import Routes
 from components.monitoring.alertmanager import Alertmanager
 from components.monitoring.blackbox import Blackbox
+from components.monitoring.deployed import Deployed
 from components.monitoring.grafana import Grafana
 from components.monitoring.kube_state_metrics import KubeStateMetrics
 from components.monitoring.node_exporter import NodeExporter
@@ -36,7 +37,17 @@ from tests.recorder import ROOT, Recording, provider_name, record
 
 COMPONENTS: list[type[Component]] = [
     *(Access, Alertmanager, Authority, Backups, Blackbox, Buckets, Cache, Certificate, CloudflareEdge),
-    *(Connections, Credentials, Database, Entrance, Grafana, KubeStateMetrics, Maintenance, Namespace),
+    *(
+        Connections,
+        Credentials,
+        Database,
+        Deployed,
+        Entrance,
+        Grafana,
+        KubeStateMetrics,
+        Maintenance,
+        Namespace,
+    ),
     *(NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes, Step, Workload),
 ]
 IN_NO_STACK: set[type[Component]] = {CloudNativeDatabase}
@@ -60,6 +71,7 @@ TOKENS = {
     "fixia:ingress:Routes",
     "fixia:monitoring:Alertmanager",
     "fixia:monitoring:Blackbox",
+    "fixia:monitoring:Deployed",
     "fixia:monitoring:Grafana",
     "fixia:monitoring:KubeStateMetrics",
     "fixia:monitoring:NodeExporter",

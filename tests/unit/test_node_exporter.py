@@ -14,6 +14,7 @@ ARGS = NodeExporterArgs(
     identity=Identity(product="fixia", environment="test", owner="platform-team", cost_centre="core"),
     namespace="fixia-monitoring",
     image="registry.example/node-exporter:1.9.0",
+    facts="deployed",
     resources=Resources(cpu="10m", memory="32Mi", memory_limit="64Mi"),
     priority_class="critical",
 )
@@ -46,10 +47,10 @@ def test_the_component_registers_what_it_annotates(exporter: Recording) -> None:
 def test_it_has_no_door_into_the_machine(exporter: Recording) -> None:
     pod = spec(exporter)["template"]["spec"]
     assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & set(pod)
-    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp", "facts"]
     assert container(exporter)["securityContext"]["readOnlyRootFilesystem"] is True
     assert container(exporter)["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert [mount["mountPath"] for mount in container(exporter)["volumeMounts"]] == ["/tmp"]
+    assert [mount["mountPath"] for mount in container(exporter)["volumeMounts"]] == ["/tmp", "/run/facts"]
 
 
 def test_it_is_on_every_node(exporter: Recording) -> None:
@@ -68,7 +69,7 @@ def test_it_tells_nothing_that_would_be_the_pods_own(exporter: Recording) -> Non
     flags = container(exporter)["args"]
     assert "--collector.disable-defaults" in flags
     told = {flag.removeprefix("--collector.") for flag in flags if flag.startswith("--collector.")}
-    assert told == {"disable-defaults", *COLLECTORS}
+    assert told == {"disable-defaults", *COLLECTORS, "textfile.directory=/run/facts"}
     assert not told & {"filesystem", "netdev", "netstat", "sockstat", "netclass", "systemd"}
 
 
