@@ -58,11 +58,19 @@ class NotReadyError(ProviderError):
 
 @dataclass(frozen=True)
 class Resource:
-    """The resource that the engine is asking about."""
+    """The resource that the engine is asking about.
+
+    Attributes:
+        urn: its URN.
+        type: its type token.
+        name: its name in the program.
+        timeout: the seconds that the program gives what is asked for; 0 where it does not say.
+    """
 
     urn: str
     type: str
     name: str
+    timeout: float = 0.0
 
 
 @dataclass(frozen=True)

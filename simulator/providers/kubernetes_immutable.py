@@ -129,6 +129,10 @@ SERVER: Final[Mapping[str, tuple[Fixed, ...]]] = {
         Fixed("spec.volumeMode", _CLAIM, default="Filesystem"),
         Fixed("spec.volumeName", _CLAIM, once=True),
     ),
+    "Pod": tuple(
+        Fixed(f"spec.{key}", "pod updates may not change it")
+        for key in (*("hostUsers", "os", "resourceClaims", "setHostnameAsFQDN", "topologySpreadConstraints"),)
+    ),
     "PriorityClass": (
         Fixed("value", _FORBIDDEN),
         Fixed("preemptionPolicy", default="PreemptLowerPriority"),
@@ -166,6 +170,12 @@ SERVER: Final[Mapping[str, tuple[Fixed, ...]]] = {
 }
 """The API server's list, by kind."""
 
+_STRATEGIES: Final[Mapping[str, tuple[str, str]]] = {
+    "Deployment": ("strategy", "Recreate"),
+    "StatefulSet": ("updateStrategy", "OnDelete"),
+}
+"""Where a workload says how it is rolled out, and the way that can't be taken later."""
+
 _SEALED: Final = "field is immutable when `immutable` is set"
 
 
@@ -200,6 +210,13 @@ def refused(kind: str, olds: Properties, news: Properties) -> Iterator[str]:
         before, after = (fixed.default if value is None else value for value in (before, after))
         if is_known(after) and before != after:
             yield f"{fixed.path}: {fixed.reason}"
+    name, other = _STRATEGIES.get(kind, ("", ""))
+    before, after = (get(side, "spec", name, "type") for side in (olds, news))
+    if name and after == other and before != other:
+        # What the server has put there itself stays, and goes with the other strategy alone.
+        yield f"spec.{name}.rollingUpdate: may not be specified when strategy `type` is '{other}'"
+    if kind == "Pod" and is_known(news) and _containers(olds) != _containers(news):
+        yield "spec: pod updates may not add or remove containers"
     if kind in ("ConfigMap", "Secret") and get(olds, "immutable") is True:
         if get(news, "immutable") not in (True, UNKNOWN):
             yield f"immutable: {_SEALED}"
@@ -207,6 +224,11 @@ def refused(kind: str, olds: Properties, news: Properties) -> Iterator[str]:
             after = get(news, key)
             if is_known(after) and (get(olds, key) or {}) != (after or {}):
                 yield f"{key}: {_SEALED}"
+
+
+def _containers(pod: Properties) -> list[list[Value]]:
+    lists = (get(pod, "spec", name) or [] for name in ("containers", "initContainers"))
+    return [[get(one, "name") for one in found] if isinstance(found, list) else [] for found in lists]
 
 
 def _matches(change: Change, rule: list[str], news: Properties) -> bool:

@@ -15,12 +15,16 @@ from simulator.providers.kubernetes_syntax import (
     refuse_unless,
     unique,
 )
+from simulator.providers.quantities import quantity
 from simulator.providers.typecheck import Failure
 from simulator.providers.values import UNKNOWN, Properties, Value, get, join
 
 CONTAINERS: Final = ("containers", "initContainers")
 PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 HANDLERS: Final = ("exec", "grpc", "httpGet", "tcpSocket")
+GRACE_SECONDS: Final = 30
+"""How long a pod has to end, unless it says."""
+_MISSING: Final = "missing required property"
 LABEL: Final = "a DNS label (at most 63 of a-z, 0-9 and -)"
 
 RESTART_POLICIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -58,8 +62,15 @@ def check_pod(kind: str, spec: Properties, path: str, claims: list[Value]) -> It
         ((join(where, "name"), one["name"]) for where, one in containers if isinstance(one.get("name"), str)),
         "container name",
     )
+    for where, container in objects(spec.get("initContainers"), join(path, "initContainers")):
+        stays = container.get("restartPolicy") in ("Always", UNKNOWN)
+        for name in () if stays else (*PROBES, "lifecycle"):
+            if container.get(name) is not None:
+                yield Failure(join(where, name), "expected restartPolicy Always in an initContainer with it")
     for where, container in containers:
         yield from _check_container(container, where, declared)
+        yield from _check_pause(container, spec.get("terminationGracePeriodSeconds", GRACE_SECONDS), where)
+    yield from _check_placement(spec, path)
 
 
 def _check_restart_policy(kind: str, spec: Properties, path: str) -> Iterator[Failure]:
@@ -80,8 +91,67 @@ def _check_volumes(volumes: Any, path: str) -> Iterator[Failure]:
     for where, volume in found:
         yield from refuse_unless(is_label, volume.get("name"), join(where, "name"), LABEL)
         sources = [key for key, value in volume.items() if key != "name" and value is not None]
-        if len(sources) != 1:
-            yield Failure(where, f"expected exactly one volume source, found {', '.join(sources) or 'none'}")
+        # One without any is an emptyDir.
+        if len(sources) > 1:
+            yield Failure(where, f"expected exactly one volume source, found {', '.join(sources)}")
+        yield from _check_source(volume, where)
+
+
+def _check_source(volume: Properties, path: str) -> Iterator[Failure]:
+    """What a volume's source must say."""
+    for source, name in (("configMap", "name"), ("secret", "secretName")):
+        if isinstance(volume.get(source), dict) and not volume[source].get(name):
+            yield Failure(f"{path}.{source}.{name}", _MISSING)
+    yield from check_quantities({"sizeLimit": part(volume, "emptyDir", "sizeLimit")}, join(path, "emptyDir"))
+    inside = join(join(path, "projected"), "sources")
+    paths = []
+    for where, projection in objects(part(volume, "projected", "sources"), inside):
+        for source in ("configMap", "secret"):
+            if isinstance(projection.get(source), dict) and not projection[source].get("name"):
+                yield Failure(f"{where}.{source}.name", _MISSING)
+            items = objects(part(projection, source, "items"), f"{where}.{source}.items")
+            paths += [(join(item, "path"), one["path"]) for item, one in items if "path" in one]
+    yield from unique(((place, file) for place, file in paths if isinstance(file, str)), "path")
+    claim = part(volume, "ephemeral", "volumeClaimTemplate", "spec")
+    if isinstance(claim, dict):
+        yield from check_claim(claim, f"{path}.ephemeral.volumeClaimTemplate.spec")
+
+
+def check_claim(spec: Properties, path: str) -> Iterator[Failure]:
+    """What a claim of a volume must say.
+
+    Args:
+        spec: the claim's specification.
+        path: where it stands.
+    """
+    if not spec.get("accessModes"):
+        yield Failure(join(path, "accessModes"), _MISSING)
+    requests, where = part(spec, "resources", "requests"), f"{path}.resources.requests"
+    size = part(requests, "storage")
+    if size is None and requests is not UNKNOWN and spec.get("resources") is not UNKNOWN:
+        yield Failure(f"{where}.storage", _MISSING)
+    elif isinstance(size, str) and (number := quantity(size)) is not None and number <= 0:
+        yield Failure(f"{where}.storage", f"expected more than nothing, found {size!r}")
+    yield from check_quantities(requests, where)
+
+
+def _check_placement(spec: Properties, path: str) -> Iterator[Failure]:
+    """Where a pod may be: its tolerations, and how it is spread."""
+    for where, toleration in objects(spec.get("tolerations"), join(path, "tolerations")):
+        if toleration.get("key") is None and toleration.get("operator") not in ("Exists", UNKNOWN):
+            yield Failure(join(where, "operator"), "expected Exists where there is no key")
+    spread = list(objects(spec.get("topologySpreadConstraints"), join(path, "topologySpreadConstraints")))
+    for where, constraint in spread:
+        if constraint.get("matchLabelKeys") and constraint.get("labelSelector") is None:
+            yield Failure(join(where, "labelSelector"), "missing required property: matchLabelKeys needs it")
+    yield from unique(
+        (
+            (where, (one["topologyKey"], one["whenUnsatisfiable"]))
+            for where, one in spread
+            if all(isinstance(one.get(key), str) for key in ("topologyKey", "whenUnsatisfiable"))
+        ),
+        "constraint",
+    )
 
 
 def _check_container(container: Properties, path: str, volumes: frozenset[str] | None) -> Iterator[Failure]:
@@ -90,6 +160,13 @@ def _check_container(container: Properties, path: str, volumes: frozenset[str] |
         yield Failure(join(path, "image"), "missing required property")
     yield from _check_ports(container.get("ports"), join(path, "ports"))
     yield from _check_environment(container.get("env"), join(path, "env"))
+    for where, source in objects(container.get("envFrom"), join(path, "envFrom")):
+        named = [name for name in ("configMapRef", "secretRef") if source.get(name) is not None]
+        if len(named) != 1:
+            yield Failure(where, "expected exactly one of configMapRef and secretRef")
+        for name in named:
+            if isinstance(source[name], dict) and not source[name].get("name"):
+                yield Failure(f"{where}.{name}.name", _MISSING)
     yield from _check_mounts(container.get("volumeMounts"), join(path, "volumeMounts"), volumes)
     yield from _check_resources(container.get("resources"), join(path, "resources"))
     for name in PROBES:
@@ -99,6 +176,14 @@ def _check_container(container: Properties, path: str, volumes: frozenset[str] |
         yield Failure(
             join(join(path, "securityContext"), "allowPrivilegeEscalation"), "a privileged container needs it"
         )
+
+
+def _check_pause(container: Properties, grace: Any, path: str) -> Iterator[Failure]:
+    """A pause before a container's end, which is within the pod's grace."""
+    pause = part(container, "lifecycle", "preStop", "sleep", "seconds")
+    if isinstance(pause, int) and isinstance(grace, int) and not 0 <= pause <= grace:
+        where = join(path, "lifecycle")
+        yield Failure(f"{where}.preStop.sleep.seconds", f"expected from 0 to {grace}, found {pause}")
 
 
 def _check_ports(ports: Any, path: str) -> Iterator[Failure]:
@@ -170,6 +255,8 @@ def _check_probe(name: str, probe: Any, path: str) -> Iterator[Failure]:
         yield Failure(
             path, f"expected exactly one of {', '.join(HANDLERS)}, found {', '.join(handlers) or 'none'}"
         )
+    if isinstance(probe.get("exec"), dict) and not probe["exec"].get("command"):
+        yield Failure(f"{path}.exec.command", _MISSING)
     for handler in ("httpGet", "tcpSocket", "grpc"):
         yield from check_port(part(probe, handler, "port"), join(join(path, handler), "port"))
     threshold = probe.get("successThreshold")

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from simulator.providers.kubernetes_pods import LABEL, check_pod
+from simulator.providers.kubernetes_details import check_details
+from simulator.providers.kubernetes_pods import LABEL, check_claim, check_pod
 from simulator.providers.kubernetes_syntax import (
     check_labels,
     check_not_above,
@@ -29,7 +30,6 @@ from simulator.providers.kubernetes_syntax import (
     selects,
     unique,
 )
-from simulator.providers.quantities import quantity
 from simulator.providers.typecheck import Failure
 from simulator.providers.values import UNKNOWN, Properties, get, join
 
@@ -94,6 +94,14 @@ CHOICES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("seccompProfile", "type"): ("Localhost", "RuntimeDefault", "Unconfined"),
     ("strategy", "type"): ("Recreate", "RollingUpdate"),
     ("updateStrategy", "type"): ("OnDelete", "RollingUpdate"),
+    ("", "fsGroupChangePolicy"): ("Always", "OnRootMismatch"),
+    ("metrics", "type"): ("ContainerResource", "External", "Object", "Pods", "Resource"),
+    ("onExitCodes", "operator"): ("In", "NotIn"),
+    ("onPodConditions", "status"): ("False", "True", "Unknown"),
+    ("policies", "type"): ("Percent", "Pods"),
+    ("rules", "action"): ("Count", "FailIndex", "FailJob", "Ignore"),
+    ("target", "type"): ("AverageValue", "Utilization", "Value"),
+    ("tolerations", "operator"): ("Equal", "Exists"),
     ("httpGet", "scheme"): ("HTTP", "HTTPS"),
     ("Service.spec", "type"): ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"),
 }
@@ -121,6 +129,7 @@ def check_rules(manifest: Properties) -> Iterator[Failure]:
     if _group(manifest) not in GROUPS:
         return  # a custom resource: its kind may be one of ours by chance
     yield from _check_choices(manifest, "", f"{kind}.")
+    yield from check_details(manifest)
     yield from _check_template(manifest, kind)
     if kind in KINDS:
         yield from KINDS[kind](manifest)
@@ -182,6 +191,8 @@ def _check_template(manifest: Properties, kind: str) -> Iterator[Failure]:
             yield Failure("spec.selector", f"does not match the labels at {path}.metadata.labels")
     claims = part(manifest, "spec", "volumeClaimTemplates")
     names = [get(claim, "metadata", "name") for claim in claims] if isinstance(claims, list) else [claims]
+    if template.get("spec") is None:
+        yield Failure(f"{path}.spec.containers", "missing required property")
     if isinstance(template.get("spec"), dict):
         yield from check_pod(kind, template["spec"], f"{path}.spec", names)
 
@@ -321,7 +332,7 @@ def _check_network_policy(manifest: Properties) -> Iterator[Failure]:
 
 def _is_network(text: str) -> bool:
     try:
-        ipaddress.ip_network(text)
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
         return False
     return "/" in text
@@ -329,17 +340,8 @@ def _is_network(text: str) -> bool:
 
 def _check_claim(manifest: Properties) -> Iterator[Failure]:
     spec = part(manifest, "spec")
-    if not isinstance(spec, dict):
-        return
-    if not spec.get("accessModes"):
-        yield Failure("spec.accessModes", "missing required property")
-    requests = part(spec, "resources", "requests")
-    size = part(requests, "storage")
-    if size is None and requests is not UNKNOWN and spec.get("resources") is not UNKNOWN:
-        yield Failure("spec.resources.requests.storage", "missing required property")
-    elif isinstance(size, str) and (number := quantity(size)) is not None and number <= 0:
-        yield Failure("spec.resources.requests.storage", f"expected more than nothing, found {size!r}")
-    yield from check_quantities(requests, "spec.resources.requests")
+    if isinstance(spec, dict):
+        yield from check_claim(spec, "spec")
 
 
 def _check_binding(manifest: Properties) -> Iterator[Failure]:
@@ -347,11 +349,16 @@ def _check_binding(manifest: Properties) -> Iterator[Failure]:
     valid = ("ClusterRole",) if manifest["kind"] == "ClusterRoleBinding" else ("ClusterRole", "Role")
     if isinstance(role, str) and role not in valid:
         yield Failure("roleRef.kind", f"expected {' or '.join(valid)}, found {role!r}")
+    group = _group(manifest)
+    yield from refuse_unless(
+        lambda found: found == group, part(manifest, "roleRef", "apiGroup"), "roleRef.apiGroup", group
+    )
     for path, subject in objects(manifest.get("subjects"), "subjects"):
         kind = subject.get("kind")
         if isinstance(kind, str) and kind not in ("Group", "ServiceAccount", "User"):
             yield Failure(join(path, "kind"), f"expected Group, ServiceAccount or User, found {kind!r}")
-        if kind == "ServiceAccount" and subject.get("namespace") is None:
+        everywhere = manifest["kind"] == "ClusterRoleBinding"
+        if everywhere and kind == "ServiceAccount" and subject.get("namespace") is None:
             yield Failure(join(path, "namespace"), "missing required property")
 
 

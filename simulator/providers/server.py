@@ -197,7 +197,8 @@ def _resource(request: Any) -> Resource:
     urn = str(request.urn)
     # The last part of a URN is the name and may itself hold "::"; the type before it ends a chain of parents.
     chain, name = [*urn.split("::", 3), "", "", "", ""][2:4]
-    return Resource(urn, request.type or chain.rpartition("$")[2], request.name or name)
+    kind = request.type or chain.rpartition("$")[2]
+    return Resource(urn, kind, request.name or name, getattr(request, "timeout", 0.0))
 
 
 def _check_response(checked: Checked) -> Any:

@@ -89,7 +89,11 @@ OBJECTS: Final[dict[str, dict[str, Any]]] = {
     },
     "autoscaling/v2:HorizontalPodAutoscaler": {
         "metadata": {"name": "web"},
-        "spec": {"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+        "spec": {
+            "minReplicas": 2,
+            "maxReplicas": 4,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        },
     },
     "policy/v1:PodDisruptionBudget": {
         "metadata": {"name": "web"},
@@ -121,6 +125,11 @@ OBJECTS: Final[dict[str, dict[str, Any]]] = {
             "policyTypes": ["Egress"],
             "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443}]}],
         },
+    },
+    "rbac.authorization.k8s.io/v1:ClusterRoleBinding": {
+        "metadata": {"name": "system:reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "shop"}],
     },
     "rbac.authorization.k8s.io/v1:RoleBinding": {
         "metadata": {"name": "system:reader"},

@@ -255,7 +255,10 @@ def test_names_collide_within_a_kind_and_a_namespace(cluster: Kubernetes) -> Non
 
 
 def test_every_version_of_an_api_shows_the_same_object(cluster: Kubernetes) -> None:
-    spec = {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "web"}}
+    spec = {
+        "maxReplicas": 3,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+    }
     new, old = "autoscaling/v2:HorizontalPodAutoscaler", "autoscaling/v1:HorizontalPodAutoscaler"
     object_id, _ = cluster.create(resource(new), accepted(cluster, new, inputs(new, spec=spec)))
     assert cluster.read(resource(old), object_id, {}, {})[0] == object_id
