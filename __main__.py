@@ -1,6 +1,7 @@
 """The platform, from left to right the way a request and a byte of data travel.
 
     settings -> ground -> repository -> database -> pool, cache -> release -> workloads -> routes -> edge
+                                        snapshot ------------------^
                                   monitoring <- every component's watch list
 
 Nothing else composes, but for who runs the database, who keeps its backups and who watches
@@ -16,7 +17,6 @@ import pulumi_random
 from components import network
 from components.application.release import Release
 from components.application.workload import Workload
-from components.backup.schedule import Backups
 from components.data.cache import Cache
 from components.data.maintenance import Maintenance
 from components.edge.cloudflare import CloudflareEdge
@@ -66,11 +66,10 @@ if settings.database:
     database = arguments.served_database(settings.database, ground, in_place, repository)
     nightly = arguments.of_maintenance(settings.database, ground, database.maintenance, repository)
     watches += [*database.watches, Maintenance("maintenance", nightly, opts).watch]
-    if repository and database.own:
-        kept = arguments.of_backups(settings, ground, database.own, repository)
-        watches.append(Backups("backups", kept, opts).watch)
+    backed_up = arguments.backed_up(settings, ground, database, repository, opts)
+    watches += backed_up.watches
     callees[POOL] = database.pool
-    before += database.parts
+    before += [*database.parts, *backed_up.before]
 if settings.cache:
     cache = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts)
     callees[CACHE] = cache.endpoint

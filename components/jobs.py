@@ -1,4 +1,4 @@
-"""One job that the clock starts, or a person: it overlaps with nothing, ends in time, and is kept a while."""
+"""One job, whoever starts it: it ends in time, and is kept a while; by the clock it overlaps with nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pulumi_kubernetes.batch.v1 import (
     PodFailurePolicyOnPodConditionsPatternArgs,
     PodFailurePolicyRuleArgs,
 )
+from pulumi_kubernetes.batch.v1 import Job as BatchJob
 from pulumi_kubernetes.core.v1 import (
     EmptyDirVolumeSourceArgs,
     EphemeralVolumeSourceArgs,
@@ -37,26 +38,35 @@ HISTORY: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """When one job runs, and what.
+class Work:
+    """What one job runs.
 
     Attributes:
-        schedule: five fields of cron, in UTC.
         deadline: seconds after which it is ended, whatever it does; counted over all its tries.
         pod: what it runs.
         retries: how often it is tried again. The default is for a database that restarts at that moment.
-        suspended: whether only people and pipelines start it: `kubectl create job --from=cronjob/<name>`.
         final: exit codes after which it is not tried again, because another try would end the same way.
         labels: of its pods, for policies that mean them alone; the owner's unless told.
     """
 
-    schedule: str
     deadline: int
     pod: Pod
     retries: int = 2
-    suspended: bool = False
     final: Sequence[int] = ()
     labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Work):
+    """What one job runs, and when.
+
+    Attributes:
+        schedule: five fields of cron, in UTC.
+        suspended: whether only people and pipelines start it: `kubectl create job --from=cronjob/<name>`.
+    """
+
+    schedule: str
+    suspended: bool = False
 
 
 def cron_job(owner: Component, name: str, namespace: pulumi.Input[str], job: Job) -> CronJob:
@@ -68,7 +78,6 @@ def cron_job(owner: Component, name: str, namespace: pulumi.Input[str], job: Job
         namespace: where it runs.
         job: what it is.
     """
-    of_pods = ObjectMetaArgs(labels=dict(job.labels)) if job.labels else owner.metadata()
     return CronJob(
         name,
         metadata=owner.metadata(namespace, name=name),
@@ -81,16 +90,44 @@ def cron_job(owner: Component, name: str, namespace: pulumi.Input[str], job: Job
             successful_jobs_history_limit=HISTORY,
             failed_jobs_history_limit=HISTORY,
             job_template=JobTemplateSpecArgs(
-                metadata=owner.metadata(),
-                spec=JobSpecArgs(
-                    backoff_limit=job.retries,
-                    active_deadline_seconds=job.deadline,
-                    pod_failure_policy=_failures(job.final),
-                    template=PodTemplateSpecArgs(metadata=of_pods, spec=hardened_pod(job.pod)),
-                ),
+                metadata=owner.metadata(), spec=_spec(owner, job, _failures(job.final))
             ),
         ),
         opts=owner.child(),
+    )
+
+
+def once(
+    owner: Component, name: str, namespace: pulumi.Input[str], work: Work, after: Sequence[pulumi.Resource]
+) -> BatchJob:
+    """Run it at once, and again whenever anything of it changes; the engine waits until it has succeeded.
+
+    Args:
+        owner: the component that it belongs to.
+        name: the resource's; the engine makes up its own in the cluster.
+        namespace: where it runs.
+        work: what it is. With no retries it has one try, whatever ends it.
+        after: what must have succeeded before.
+    """
+    return BatchJob(
+        name,
+        # Without it, an `up` after a failure would wait again for the Job that has failed already.
+        metadata=owner.metadata(namespace, annotations={"pulumi.com/replaceUnready": "true"}),
+        spec=_spec(owner, work, _failures(work.final) if work.retries else None),
+        opts=owner.child(
+            depends_on=list(after),
+            custom_timeouts=pulumi.CustomTimeouts(create=f"{work.deadline + 60}s"),
+        ),
+    )
+
+
+def _spec(owner: Component, work: Work, failures: PodFailurePolicyArgs | None) -> JobSpecArgs:
+    of_pods = ObjectMetaArgs(labels=dict(work.labels)) if work.labels else owner.metadata()
+    return JobSpecArgs(
+        backoff_limit=work.retries,
+        active_deadline_seconds=work.deadline,
+        pod_failure_policy=failures,
+        template=PodTemplateSpecArgs(metadata=of_pods, spec=hardened_pod(work.pod)),
     )
 
 

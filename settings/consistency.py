@@ -146,7 +146,7 @@ def _largest(settings: Settings, namespace: str) -> list[tuple[Sequence[Requests
 
 
 def _backup_jobs(*, apart: bool) -> list[tuple[Sequence[Requests], int]]:
-    """All that the clock starts, at once, and one that somebody starts."""
+    """All that the clock starts, at once, and one that somebody or a release starts: the second one waits."""
     tasks = [task for task in BACKUP_TASKS.values() if task.apart == apart]
     by_hand = [task.resources for task in tasks if task.suspended]
     return [

@@ -5,6 +5,7 @@ from typing import Final
 
 from components.backup.places import bucket_names
 from settings.backup import Aws, Backup
+from settings.data import CLOUDNATIVE_PG
 from settings.disagreement import Disagreement
 from settings.model import Settings
 
@@ -18,6 +19,7 @@ def refused(settings: Settings) -> Iterator[Disagreement]:
         settings: each section of which is valid.
     """
     backup = settings.backup
+    yield from _release(settings)
     if backup is None:
         return
     if settings.database is None:
@@ -43,6 +45,21 @@ def _aws(section: Aws, settings: Settings, retention_days: int) -> Iterator[Disa
         bucket_names(stack.product, stack.environment, section.account)
     except ValueError as error:
         yield Disagreement("stack.product", repr(stack.product), f"a shorter one, by {error}")
+
+
+def _release(settings: Settings) -> Iterator[Disagreement]:
+    release, database = settings.release, settings.database
+    if release is None:
+        return
+    path = "release.withoutSnapshot"
+    if settings.backup is None and release.without_snapshot:
+        yield Disagreement(
+            path, "a reason without backups", "nothing, for none is taken; or a section `backup`"
+        )
+    operated = database is not None and database.engine == CLOUDNATIVE_PG
+    if settings.backup and operated and not release.without_snapshot:
+        valid = f"a reason: with {CLOUDNATIVE_PG} the operator makes the backups, and no release starts one"
+        yield Disagreement(path, "nothing", valid)
 
 
 def _external(backup: Backup) -> Iterator[Disagreement]:

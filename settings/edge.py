@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from components.edge.shape import ASSETS, CLOSED, LOGIN, METHODS, PlanName
 from settings.countries import COUNTRIES, TOR
 from settings.section import Section
-from settings.types import Cidr, Domain, HttpPath, Name, Subdomain
+from settings.types import Cidr, Domain, HttpPath, Name, Paragraph, Subdomain
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _RECORD: Final = re.compile(
@@ -51,7 +51,6 @@ CloudflareId = Annotated[str, AfterValidator(_id), Field(examples=["0123456789ab
 
 Country = Annotated[str, AfterValidator(_country), Field(examples=["DE"])]
 Method = Annotated[str, AfterValidator(_method), Field(examples=["GET"])]
-Paragraph = Annotated[str, Field(min_length=10, max_length=500)]
 
 
 class Zone(Section):

@@ -8,7 +8,7 @@ import re
 from ipaddress import ip_network
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 _CPU: Final = re.compile(r"\d+(\.\d{1,3})?|\d+m")
 _BYTES: Final = re.compile(r"\d+(Ki|Mi|Gi|Ti)")
@@ -133,3 +133,6 @@ Proxies = Annotated[str, AfterValidator(_proxies), Field(examples=["cloudflare",
 Port = Annotated[int, Field(ge=1024, le=65535, description="A port that needs no privilege to listen on.")]
 
 Percent = Annotated[int, Field(ge=1, le=100)]
+
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=500)]
+"""What somebody has to say in words, such as a reason."""

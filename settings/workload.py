@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from components.quantities import quantity
 from settings.section import Section
-from settings.types import Bytes, Cpu, EnvName, HttpPath, Image, Name, Percent, Port, Subdomain
+from settings.types import Bytes, Cpu, EnvName, HttpPath, Image, Name, Paragraph, Percent, Port, Subdomain
 
 INTERNET: Final = "internet"
 """In `talksTo`: HTTPS to public addresses, and to no private one."""
@@ -114,6 +114,10 @@ class Release(Section):
     )
     deadline_seconds: Annotated[int, Field(ge=30, le=7200)] = Field(
         default=900, description="How long the migrations may take."
+    )
+    without_snapshot: Paragraph | None = Field(
+        default=None,
+        description="Why no backup is taken before the migrations; left out, one is, and they wait for it.",
     )
 
 

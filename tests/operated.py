@@ -47,4 +47,6 @@ def operated(config: Mapping[str, Any]) -> dict[str, Any]:
     database.update(copy.deepcopy(OPERATED))
     database["pool"]["image"] = POOL_IMAGE
     edited["fixia:platform"]["namespaces"]["data"]["quota"] = dict(QUOTA)
+    if "fixia:backup" in edited and "fixia:release" in edited:
+        edited["fixia:release"]["withoutSnapshot"] = "The operator makes the backups."
     return edited

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import Job, JobSpecArgs
-from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs
 
 from components.application.container import Application
 from components.base import Component, Identity
+from components.jobs import Work, once
 from components.network import Connections, ConnectionsArgs, endpoint
 from components.platform.service_account import service_account
-from components.pods import Container, Pod, Resources, hardened_pod
+from components.pods import Container, Pod, Resources
 
 SMOKE_SECONDS: Final = 300
 """How long the trial may take: two minutes for the new version to start, the rest to try it."""
@@ -78,33 +77,21 @@ class Step(Component):
         candidate = (
             [args.application.container("candidate", told, sidecar=True)] if args.beside_itself else []
         )
-        self.job = Job(
-            f"{name}-job",
-            # Without it, an `up` after a failure would wait again for the Job that has failed already.
-            metadata=self.metadata(args.namespace, annotations={"pulumi.com/replaceUnready": "true"}),
-            spec=JobSpecArgs(
-                # A step that failed has failed: a second try would hide what went wrong from the release.
-                backoff_limit=0,
-                active_deadline_seconds=args.deadline_seconds,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            init_containers=candidate,
-                            containers=[runner],
-                            service_account=account,
-                            volumes=told.volumes,
-                            restart_policy="Never",
-                            priority_class=args.priority_class,
-                        )
-                    ),
-                ),
+        work = Work(
+            deadline=args.deadline_seconds,
+            pod=Pod(
+                init_containers=candidate,
+                containers=[runner],
+                service_account=account,
+                volumes=told.volumes,
+                restart_policy="Never",
+                priority_class=args.priority_class,
             ),
-            opts=self.child(
-                depends_on=[connections, *args.after],
-                custom_timeouts=pulumi.CustomTimeouts(create=f"{args.deadline_seconds + 60}s"),
-            ),
-        ).metadata.name
+            # A step that failed has failed: a second try would hide what went wrong from the release.
+            retries=0,
+        )
+        after = [connections, *args.after]
+        self.job = once(self, f"{name}-job", args.namespace, work, after).metadata.name
         self.finish()
 
 
@@ -120,7 +107,7 @@ class ReleaseArgs:
         migrate: the arguments that migrate the database.
         smoke: the arguments that try the new version at 127.0.0.1.
         deadline_seconds: how long the migrations may take.
-        after: what must have succeeded before, such as a snapshot of the database.
+        after: what must have succeeded before: the database is there, and a snapshot of it was taken.
         priority_class: the name of the steps' priority class.
     """
 

@@ -24,7 +24,7 @@ from components.backup.tasks import FINAL, MONITOR, RPO_SECONDS, RTO_SECONDS, SC
 from components.base import Component, Identity
 from components.data import postgres_config, postgres_pod
 from components.deployments import rolling
-from components.jobs import Job, Scratch, cron_job
+from components.jobs import Job, Scratch, Work, cron_job
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority, IssuerReference, KeptCertificate, kept_certificate
 from components.platform.credentials import Credential
@@ -122,7 +122,12 @@ class Backups(Component):
         self._secrets = self._passwords(roles)
         self._tls = self._certificate()
         self.metrics = endpoint(args.identity, f"{name}-monitor", args.namespace, args.metrics_port)
-        self.cron_jobs = {job: self._job(job, task) for job, task in tasks.items()}
+        jobs = {job: self._job(job, task) for job, task in tasks.items()}
+        self.cron_jobs = {
+            job: cron_job(self, f"{name}-{job}", self._namespace(tasks[job]), told).metadata.name
+            for job, told in jobs.items()
+        }
+        self.work: Mapping[str, Work] = jobs
         self._monitor()
         self.watch = Watch(
             name=name,
@@ -133,7 +138,7 @@ class Backups(Component):
         )
         self.finish()
 
-    def _job(self, job: str, task: Task) -> pulumi.Output[str]:
+    def _job(self, job: str, task: Task) -> Job:
         args, name = self._args, f"{self._name}-{job}"
         callees = [
             *([args.database] if task.role else []),
@@ -164,7 +169,7 @@ class Backups(Component):
             grace_seconds=GRACE_SECONDS,
             priority_class=args.priority_class,
         )
-        told = Job(
+        return Job(
             schedule=task.schedule,
             deadline=task.deadline,
             pod=pod,
@@ -173,7 +178,6 @@ class Backups(Component):
             final=FINAL,
             labels=labels,
         )
-        return cron_job(self, name, self._namespace(task), told).metadata.name
 
     def _namespace(self, task: Task) -> pulumi.Input[str]:
         return self._args.restore_namespace if task.apart else self._args.namespace

@@ -2,7 +2,7 @@
 
 from components.cost.ledger import Ledger
 from settings.arguments.application import called_workloads, of_applications, of_release, of_workload
-from settings.arguments.backups import kept_repository, of_backups
+from settings.arguments.backups import backed_up, kept_repository
 from settings.arguments.cost import told_cost
 from settings.arguments.data import of_cache, of_maintenance
 from settings.arguments.edge import edge_providers, of_edge, of_origin_pulls
@@ -15,12 +15,12 @@ __all__ = [
     "Ground",
     "Ledger",
     "ServedDatabase",
+    "backed_up",
     "called_workloads",
     "edge_providers",
     "kept_repository",
     "monitored",
     "of_applications",
-    "of_backups",
     "of_cache",
     "of_certificate",
     "of_credentials",

@@ -1,18 +1,38 @@
 """The backups' composition: what keeps them, before the database; what makes and proves them, after it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pulumi
 
 from components.backup.repository import Repository
-from components.backup.schedule import BackupsArgs
+from components.backup.schedule import Backups, BackupsArgs
+from components.backup.snapshot import Snapshot, SnapshotArgs
 from components.backup.tasks import TASKS
 from components.data.postgres import Database
 from components.data.postgres_config import GROUPS, SINGLE_ROLES
+from components.watch import Watch
 from settings.arguments.backup import of_access, of_buckets, of_repository
+from settings.arguments.engine import ServedDatabase
 from settings.arguments.ground import Ground
 from settings.data import CLOUDNATIVE_PG
 from settings.model import Settings
 
 BACKUPS = "backups"
+SNAPSHOT = "release-snapshot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackedUp:
+    """The backups of a database as all others know them.
+
+    Attributes:
+        before: what a release waits for: the snapshot of what it is about to migrate.
+        watches: how they are watched.
+    """
+
+    before: Sequence[pulumi.Resource] = ()
+    watches: Sequence[Watch] = ()
 
 
 def kept_repository(settings: Settings, ground: Ground) -> Repository | None:
@@ -50,6 +70,57 @@ def kept_repository(settings: Settings, ground: Ground) -> Repository | None:
     roles = of_access(section, ground, buckets, where)
     access = Access(f"{BACKUPS}-access", roles, opts) if roles else None
     return of_repository(section, ground, buckets, access)
+
+
+def backed_up(
+    settings: Settings,
+    ground: Ground,
+    database: ServedDatabase,
+    repository: Repository | None,
+    opts: pulumi.ResourceOptions,
+) -> BackedUp:
+    """The jobs, the monitor, and what a release begins with; nothing where an operator makes the backups.
+
+    Args:
+        settings: all of them.
+        ground: what everything stands on.
+        database: what is backed up.
+        repository: where to; None without backups.
+        opts: with the cluster's provider.
+    """
+    if repository is None or database.own is None:
+        return BackedUp()
+    backups = Backups(BACKUPS, of_backups(settings, ground, database.own, repository), opts)
+    after = [*database.parts, backups]
+    taken = of_snapshot(settings, ground, backups, after)
+    return BackedUp(
+        before=[Snapshot(SNAPSHOT, taken, opts)] if taken else [],
+        watches=[backups.watch],
+    )
+
+
+def of_snapshot(
+    settings: Settings, ground: Ground, backups: Backups, after: Sequence[pulumi.Resource]
+) -> SnapshotArgs | None:
+    """What a release begins with; None if there is no release, or a reason against it.
+
+    Args:
+        settings: all of them, with backups.
+        ground: what everything stands on.
+        backups: the jobs.
+        after: what must stand before.
+    """
+    assert settings.database, "backups are of a database"  # noqa: S101 for the types
+    release = settings.release
+    if release is None or release.without_snapshot:
+        return None
+    return SnapshotArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[settings.database.namespace],
+        work=backups.work["snapshot"],
+        image=settings.workloads[release.workload].image,
+        after=after,
+    )
 
 
 def of_backups(settings: Settings, ground: Ground, database: Database, repository: Repository) -> BackupsArgs:

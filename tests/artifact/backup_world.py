@@ -180,10 +180,11 @@ class BackupWorld:
             changes: of the component's arguments.
         """
         return record(
-            lambda: Backups("backups", self._args(repository or self.repository, **changes)) and None
+            lambda: Backups("backups", self.args(repository or self.repository, **changes)) and None
         )
 
-    def _args(self, repository: Repository, **changes: Any) -> BackupsArgs:
+    def args(self, repository: Repository, **changes: Any) -> BackupsArgs:
+        """What the component is told."""
         port = self.database.port
         config = {"PGHOST": "localhost", "PGPORT": str(port), "PGDATABASE": DATABASE}
         pods = endpoint(IDENTITY, "database", "fixia-data", port)
@@ -224,13 +225,14 @@ class BackupWorld:
         recording = self.recording(repository)
         cron_job = recording.one("kubernetes:batch/v1:CronJob", f"backups-{job}").inputs
         spec = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        pod = self._recorded(job, recording, spec, env)
+        pod = self.recorded(job, recording, spec, env)
         with pod.run(job) as running:
             yield running, pod.folder / f"{job}.log"
 
-    def _recorded(
+    def recorded(
         self, name: str, recording: Recording, spec: dict[str, Any], env: Mapping[str, str]
     ) -> RecordedPod:
+        """A pod of any recording, with the jobs' certificate and further variables of its environment."""
         folder = self.folder / f"{name}-{len(list(self.folder.glob(f'{name}-*')))}"
         folder.mkdir()
         pod = RecordedPod(folder, recording, spec)
@@ -253,7 +255,7 @@ class BackupWorld:
         recording = self.recording(repository, metrics_port=free_port())
         spec = recording.one("kubernetes:apps/v1:Deployment", "backups-monitor").inputs["spec"]
         told = {"MONITOR_SECONDS": "1", "SIZE_SECONDS": "0", **env}
-        pod = self._recorded("monitor", recording, spec["template"]["spec"], told)
+        pod = self.recorded("monitor", recording, spec["template"]["spec"], told)
         exporter = pod.containers["exporter"]
         port = int(exporter["ports"][0]["containerPort"])
         exporter["command"] = [

@@ -10,6 +10,7 @@ from components.application.workload import Workload
 from components.backup.access import Access
 from components.backup.buckets import Buckets
 from components.backup.schedule import Backups
+from components.backup.snapshot import Snapshot
 from components.base import Component, Identity
 from components.data.cache import Cache
 from components.data.cloudnative_pg import CloudNativeDatabase
@@ -48,7 +49,7 @@ COMPONENTS: list[type[Component]] = [
         Maintenance,
         Namespace,
     ),
-    *(NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes, Step, Workload),
+    *(NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes, Snapshot, Step, Workload),
 ]
 IN_NO_STACK: set[type[Component]] = {CloudNativeDatabase}
 """Alternatives that no stack of this repository has chosen; their own tests hold what is held here."""
@@ -57,6 +58,7 @@ TOKENS = {
     "fixia:backup:Access",
     "fixia:backup:Backups",
     "fixia:backup:Buckets",
+    "fixia:backup:Snapshot",
     "fixia:application:Release",
     "fixia:application:Step",
     "fixia:application:Workload",

@@ -136,7 +136,7 @@ ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
 }
 """Pattern of commands -> what they need that no test has, and why."""
 
-COUNTED: Final[dict[Need, int]] = {"account": 9, "cluster": 11, "minutes": 11, "network": 3}
+COUNTED: Final[dict[Need, int]] = {"account": 9, "cluster": 10, "minutes": 11, "network": 3}
 """How many different commands nobody runs here, by what they need: so that none more is one more by accident."""
 
 

@@ -127,6 +127,7 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     release = json.loads(config["fixia:release"])["workload"]
     # The new version calls whom it calls, and nobody calls it. Migrations alone go to the database itself.
     parts["smoke"] = replace(parts[release], pods=f"{product}-app/job/release-smoke-job", listens=[])
+    parts["release-snapshot"] = replace(parts["snapshot"], pods=f"{product}-data/job/release-snapshot-job")
     parts["migrate"] = Part(pods=f"{product}-app/job/release-migrate-job", calls=["database", "dns"])
     public = [name for name, workload in workloads.items() if workload.get("public")]
     if "fixia:monitoring" in config:

@@ -17,7 +17,9 @@ def spec(recording: Recording, step: str) -> dict[str, Any]:
 
 
 def test_each_step_has_one_try_and_a_deadline(recording: Recording) -> None:
-    assert {r.name for r in recording.of_type(JOB)} == {"release-migrate-job", "release-smoke-job"}
+    assert {r.name for r in recording.of_type(JOB)} == {
+        *("release-migrate-job", "release-smoke-job", "release-snapshot-job")
+    }
     for step, seconds in (("migrate", 900), ("smoke", SMOKE_SECONDS)):
         assert spec(recording, step)["backoffLimit"] == 0
         assert spec(recording, step)["activeDeadlineSeconds"] == seconds

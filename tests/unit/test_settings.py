@@ -305,7 +305,7 @@ def test_a_copy_for_a_drill_that_the_operator_has_not_is_refused() -> None:
 
 def test_the_operator_recovers_nothing_without_backups() -> None:
     data = of_the_operator(restore={"id": 1, "to": "latest"})
-    del data["backup"]
+    del data["backup"], data["release"]["withoutSnapshot"]
     told = faults(data)
     assert list(told) == ["fixia:database.restore"]
     assert "there is nothing to recover from" in told["fixia:database.restore"][1]

@@ -1,15 +1,23 @@
 #!/bin/bash
 # Before a release: a backup of what has changed, and a point with a name to go back to. Nothing is expired by it.
 #
-# Environment: as common.sh; PATIENCE_SECONDS, for a backup that is under way; SNAPSHOT, the point's name, made up unless
-# told.
+# Environment: as common.sh; PATIENCE_SECONDS, for a backup that is under way; RELEASE, the image that is about to migrate
+# the database, if it is for that; SNAPSHOT, the point's name, made up unless told.
 . "$(dirname "$0")/common.sh"
 
-name=${SNAPSHOT:-snapshot-$(date -u +%Y%m%dT%H%M%SZ)}
+made_up=snapshot-$(date -u +%Y%m%dT%H%M%SZ)
+tagged=${RELEASE-} # and its digest
+tagged=${tagged%@*}
+[ -z "$tagged" ] || made_up=before-$(cut -c 1-56 <<<"${tagged##*:}")
+name=${SNAPSHOT:-$made_up}
 [[ $name =~ ^[A-Za-z0-9._-]{1,63}$ ]] || fail 78 name "SNAPSHOT is not a name of up to 63 letters, digits, dots, dashes and underscores"
 
+note release "$(jq -n --arg image "${RELEASE-}" '$image | if . == "" then null else . end')"
+
 pgbackrest_info 'the repository was not read'
-until pgbackrest_do --type=incr --no-expire-auto backup; do
+# The backup itself says what it was for, for as long as it is kept.
+until pgbackrest_do --type=incr --no-expire-auto --annotation=snapshot="$name" \
+    ${RELEASE:+--annotation=before="$RELEASE"} backup; do
     # The nightly one, say: its end is waited for.
     if ! grep -Eq '\[050\]|unable to acquire lock|another pgBackRest process' "$complaints" ||
         [ $(($(date +%s) - began)) -ge "$PATIENCE_SECONDS" ]; then
