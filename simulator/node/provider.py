@@ -10,40 +10,37 @@ import contextlib
 import http.client
 import os
 import signal
-import tempfile
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
-import yaml
-from pulumi.runtime.proto import provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
-from simulator.node import readiness
-from simulator.node.client import Answer, Client, Manifest, Refused
-from simulator.node.pki import Identity
-from simulator.providers.core import NotReadyError, ProviderError, Resource
+from simulator.node import readiness, reasons
+from simulator.node.client import Manifest
+from simulator.node.cluster import DELETION_SECONDS, MANAGER, POLL_SECONDS, Cluster, refusal
+from simulator.providers import kubernetes_ready as ready
+from simulator.providers.core import Difference, NotReadyError, ProviderError, Resource
 from simulator.providers.kubernetes import Kubernetes
 from simulator.providers.server import LARGEST_MESSAGE, Servicer
 from simulator.providers.store import CHANGED_OUTSIDE, Store
-from simulator.providers.values import Properties, Secret, Value, is_known, merge, reveal, secret
+from simulator.providers.values import Properties, Secret, Value, get, is_known, merge, reveal, secret
 
 CLUSTER: Final = "FIXIA_SIMULATOR_CLUSTER"
 """The environment variable that names the kubeconfig of the cluster to act on."""
 
-MANAGER: Final = "pulumi-kubernetes"
 AT_ONCE: Final = 100
 """How many objects may be waited for at the same time."""
 
 PROPAGATION: Final = "pulumi.com/deletionPropagationPolicy"
-POLL_SECONDS: Final = 0.5
-DELETION_SECONDS: Final = 600.0
+TELL_SECONDS: Final = 5.0
 _ABSENT: Final = object()
-_RETRIED: Final = (http.client.TOO_MANY_REQUESTS, http.client.INTERNAL_SERVER_ERROR, 503, 504)
-_TRIES: Final = 5
 
 
 class ClusterKubernetes(Kubernetes):
@@ -51,10 +48,12 @@ class ClusterKubernetes(Kubernetes):
 
     def __init__(self, store: Store, failing: frozenset[str] = frozenset()) -> None:
         super().__init__(store, failing)
-        self._cluster = Cluster(Path(os.environ[CLUSTER]))
-        self._made: set[str] = set()
         self.cancelled = threading.Event()
         """Set when nothing is to be waited for any more."""
+        self.tell: Callable[[Resource, str], None] = lambda _resource, _text: None
+        """Takes what is being waited for."""
+        self._cluster = Cluster(Path(os.environ[CLUSTER]), self.cancelled)
+        self._made: set[str] = set()
 
     def close(self) -> None:
         """Forget the cluster's keys."""
@@ -64,10 +63,10 @@ class ClusterKubernetes(Kubernetes):
         """What the API server says that it would make; what it can't say yet is unknown."""
         outputs = super().preview_create(resource, inputs)
         if is_known(inputs):
-            answer = self._cluster.apply(reveal(inputs), dry_run=True)
+            answer = self._cluster.apply(reveal(inputs), dry_run=True, force=_forced(inputs))
             # Its namespace, or its kind, may be of the same program and not be there yet.
             if not answer.accepted and answer.status != http.client.NOT_FOUND:
-                raise ProviderError(answer.message)
+                raise ProviderError(refusal(answer))
         return outputs
 
     def preview_update(
@@ -75,10 +74,21 @@ class ClusterKubernetes(Kubernetes):
     ) -> Properties:
         """What the API server says that a change would make."""
         if is_known(news):
-            answer = self._cluster.apply(reveal(news), dry_run=True)
+            answer = self._cluster.apply(reveal(news), dry_run=True, force=_forced(news))
             if not answer.accepted and answer.status != http.client.NOT_FOUND:
-                raise ProviderError(answer.message)
+                raise ProviderError(refusal(answer))
         return super(Kubernetes, self).preview_update(resource, old, news)
+
+    def diff(self, resource: Resource, old_inputs: Properties, news: Properties) -> Difference:
+        """What differs, and whether a Job that has failed in the cluster asks to be replaced."""
+        found = super(Kubernetes, self).diff(resource, old_inputs, news)
+        if found.replaces or not ready.replaces_unready(resource.type.rpartition(":")[2], news):
+            return found
+        live = self._cluster.get(reveal(old_inputs))
+        if live is None or self._cluster.verdict(live).ready:
+            return found
+        first = self.deletes_before_replace(resource, old_inputs, news)
+        return replace(found, because=(ready.UNREADY_PATH,), delete_first=first)
 
     def create(self, resource: Resource, inputs: Properties) -> tuple[str, Properties]:
         """Create an object and wait until it works."""
@@ -110,15 +120,19 @@ class ClusterKubernetes(Kubernetes):
         if old_inputs and self.waits(resource, inputs, "read"):
             verdict = self._cluster.verdict(live)
             if not verdict.ready:
-                reasons = [*self.explain(resource_id, "read"), verdict.waiting]
+                reasons = [*self.explain(resource_id, "read"), verdict.waiting, *self._reasons(live)]
                 raise NotReadyError(resource_id, outputs, reasons, inputs)
         return resource_id, inputs, outputs
 
     def delete(self, resource: Resource, resource_id: str, old_state: Properties) -> None:
         """Delete an object with what belongs to it, and wait until it is gone."""
         annotations = reveal(old_state).get("metadata", {}).get("annotations") or {}
-        how = str(annotations.get(PROPAGATION, "foreground")).capitalize()
-        self._cluster.delete(_named(resource, resource_id, old_state), how)
+        self._cluster.delete(
+            _named(resource, resource_id, old_state),
+            str(annotations.get(PROPAGATION, "foreground")).capitalize(),
+            patience=resource.timeout or DELETION_SECONDS,
+            wait=annotations.get(ready.SKIP_AWAIT) != "true",
+        )
 
     def _adopts(self, live: Manifest) -> bool:
         """Whether an object that is there is what a run of ours was waiting for when it was interrupted.
@@ -129,15 +143,16 @@ class ClusterKubernetes(Kubernetes):
         return MANAGER in owners and live["metadata"]["uid"] not in self._made
 
     def _applied(self, manifest: Manifest) -> None:
-        answer = self._cluster.apply(manifest)
+        answer = self._cluster.apply(manifest, force=_forced(manifest))
         if not answer.accepted:
-            raise ProviderError(answer.message)
+            raise ProviderError(refusal(answer))
         self._made.add(answer.body["metadata"]["uid"])
 
     def _awaited(self, verb: str, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
         """Wait until an object works; the engine keeps one that does not, with the reasons."""
         manifest = reveal(inputs)
-        deadline = time.monotonic() + readiness.timeout(manifest)
+        deadline = time.monotonic() + readiness.timeout(manifest, resource.timeout)
+        told = ""
         while True:
             live = self._cluster.get(manifest)
             if live is None:
@@ -147,8 +162,16 @@ class ClusterKubernetes(Kubernetes):
             if verdict.ready or not self.waits(resource, inputs, verb):
                 return outputs
             if verdict.failed or time.monotonic() > deadline or self.cancelled.is_set():
-                raise NotReadyError(resource_id, outputs, [*self.explain(resource_id, verb), verdict.waiting])
+                reasons = [*self.explain(resource_id, verb), verdict.waiting, *self._reasons(live)]
+                raise NotReadyError(resource_id, outputs, reasons)
+            if verdict.waiting != told:
+                told = verdict.waiting
+                self.tell(resource, told)
             self.cancelled.wait(POLL_SECONDS)
+
+    def _reasons(self, live: Manifest) -> list[str]:
+        """What its pods say; nothing where the engine does not want to hear."""
+        return [] if self.cancelled.is_set() else reasons.reasons(self._cluster, live)
 
     def _shown(self, resource: Resource, inputs: Properties, live: Manifest) -> Properties:
         """An object as outputs: what the server has, with what is secret in the inputs marked so."""
@@ -157,117 +180,6 @@ class ClusterKubernetes(Kubernetes):
             plain["data"] = secret(plain.get("data") or {})
             return {**plain, **{name: inputs[name] for name in ("stringData",) if name in inputs}}
         return self._outputs(resource, inputs, plain)
-
-
-class Cluster:
-    """An API server as the provider uses it, from many threads.
-
-    Args:
-        kubeconfig: the file whose current context names it, with its keys inside.
-    """
-
-    def __init__(self, kubeconfig: Path) -> None:
-        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        context = _entry(config["contexts"], config["current-context"])["context"]
-        cluster = _entry(config["clusters"], context["cluster"])["cluster"]
-        user = _entry(config["users"], context["user"])["user"]
-        self._folder = tempfile.TemporaryDirectory(prefix="fixia-cluster-")  # for as long as we live
-        folder = Path(self._folder.name)
-        self._authority = _file(folder, cluster, "certificate-authority")
-        self._identity = Identity(
-            certificate=_file(folder, user, "client-certificate"), key=_file(folder, user, "client-key")
-        )
-        self._url = str(cluster["server"])
-        self._local = threading.local()
-
-    def close(self) -> None:
-        """Remove the keys' files."""
-        self._folder.cleanup()
-
-    def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Answer:
-        """Apply an object under our name.
-
-        Args:
-            manifest: the object.
-            dry_run: whether the server only says what would be.
-        """
-
-        def ask(client: Client) -> Answer:
-            try:
-                return client.apply(manifest, manager=MANAGER, dry_run=dry_run)
-            except Refused as error:
-                return replace(error.answer, status=http.client.NOT_FOUND, text=str(error))
-
-        return self._ask(ask)
-
-    def get(self, manifest: Manifest) -> Manifest | None:
-        """Return an object as it is, None if there is none."""
-
-        def ask(client: Client) -> Answer:
-            try:
-                return client.get(manifest)
-            except Refused as error:
-                return replace(error.answer, status=http.client.NOT_FOUND)
-
-        answer = self._ask(ask)
-        if answer.status == http.client.NOT_FOUND:
-            return None
-        if not answer.accepted:
-            raise ProviderError(answer.message)
-        return answer.body
-
-    def delete(self, manifest: Manifest, propagation: str = "Foreground") -> None:
-        """Delete an object and what belongs to it; wait until it is gone, or another has its name.
-
-        Args:
-            manifest: names it.
-            propagation: `Foreground`, `Background` or `Orphan`: what becomes of what belongs to it.
-        """
-        live = self.get(manifest)
-        if live is None:
-            return
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        answer = self._ask(lambda client: client.request("DELETE", client.path(manifest), options))
-        if not answer.accepted and answer.status != http.client.NOT_FOUND:
-            raise ProviderError(answer.message)
-        deadline = time.monotonic() + DELETION_SECONDS
-        while (now := self.get(manifest)) and now["metadata"]["uid"] == live["metadata"]["uid"]:
-            if time.monotonic() > deadline:
-                finalizers = ", ".join(now["metadata"].get("finalizers") or ["none"])
-                raise ProviderError(
-                    f"{manifest['kind']} is not gone after 10 minutes; finalizers: {finalizers}"
-                )
-            time.sleep(POLL_SECONDS)
-
-    def verdict(self, live: Manifest) -> readiness.Verdict:
-        """Tell whether an object works."""
-
-        def endpoints() -> bool:
-            metadata = live["metadata"]
-            path = f"/apis/discovery.k8s.io/v1/namespaces/{metadata['namespace']}/endpointslices"
-            query = {"labelSelector": f"kubernetes.io/service-name={metadata['name']}"}
-            slices = (
-                self._ask(lambda client: client.request("GET", path, query=query)).body.get("items") or []
-            )
-            points = [point for each in slices for point in each.get("endpoints") or []]
-            return any(point.get("conditions", {}).get("ready") for point in points)
-
-        return readiness.verdict(live, endpoints)
-
-    def _ask(self, request: Any) -> Answer:
-        """Ask with this thread's own connection, once more where the server was only busy."""
-        client = getattr(self._local, "client", None)
-        if client is None:
-            client = self._local.client = Client(self._url, self._authority, self._identity)
-        problem = ""
-        for attempt in range(_TRIES):
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                answer: Answer = request(client)
-                if answer.status not in _RETRIED:
-                    return answer
-                problem = answer.message
-            time.sleep(POLL_SECONDS * attempt)
-        raise ProviderError(f"{self._url} does not answer: {problem or 'it can not be reached'}")
 
 
 def projected(known: Value, live: Value) -> Value:
@@ -325,18 +237,9 @@ def _named(resource: Resource, resource_id: str, properties: Properties) -> Mani
     }
 
 
-def _entry(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    return next(entry for entry in entries if entry["name"] == name)
-
-
-def _file(folder: Path, entry: dict[str, Any], key: str) -> Path:
-    """A key's file; one that is in the kubeconfig itself is written to a folder of ours."""
-    if key in entry:
-        return Path(entry[key])
-    file = folder / key
-    file.touch(mode=0o600)
-    file.write_bytes(base64.b64decode(entry[f"{key}-data"]))
-    return file
+def _forced(inputs: Properties) -> bool:
+    """Whether an object asks for what others own of it."""
+    return bool(get(inputs, "metadata", "annotations", readiness.FORCE) == "true")
 
 
 class _Servicer(Servicer):
@@ -351,12 +254,33 @@ class _Servicer(Servicer):
         return super().Cancel(request, context)
 
 
+class _Teller:
+    """Shows beside a resource what it is waited for.
+
+    Args:
+        address: the engine's.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+
+    def tell(self, resource: Resource, text: str) -> None:
+        """Show a line until there is another; an engine that does not listen is no reason to stop."""
+        line = engine_pb2.LogRequest(
+            severity=engine_pb2.LogSeverity.Value("INFO"), message=text, urn=resource.urn, ephemeral=True
+        )
+        with contextlib.suppress(grpc.RpcError):
+            self._engine.Log(line, timeout=TELL_SECONDS)
+
+
 def main() -> None:
     """Serve the provider as the engine's plugin, until a signal comes."""
     # As in `simulator.providers`: taken by this thread alone, and at once.
     ends = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     provider = ClusterKubernetes(Store())
+    if len(sys.argv) > 1:  # the engine's own address
+        provider.tell = _Teller(sys.argv[1]).tell
     # As `simulator.providers.server.serve`, with more at once: the simulated ones wait for nothing.
     options = [(f"grpc.max_{way}_message_length", LARGEST_MESSAGE) for way in ("send", "receive")]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=AT_ONCE), options=options)

@@ -11,7 +11,10 @@ from typing import Any, Final
 from simulator.node.client import Manifest
 
 TIMEOUT: Final = "pulumi.com/timeoutSeconds"
+FORCE: Final = "pulumi.com/patchForce"
 DEFAULT_SECONDS: Final = 600.0
+SECONDS: Final[Mapping[str, float]] = {"PersistentVolume": 300.0, "PersistentVolumeClaim": 300.0}
+"""How long an object of a kind may take, where it is not `DEFAULT_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +35,36 @@ class Verdict:
 READY: Final = Verdict(ready=True)
 
 
-def verdict(manifest: Manifest, endpoints: Callable[[], bool]) -> Verdict:
+def verdict(
+    manifest: Manifest, endpoints: Callable[[], bool], waits_for_a_pod: Callable[[], bool]
+) -> Verdict:
     """Tell how an object is.
 
     Args:
         manifest: the object as the API server has it now.
         endpoints: asks whether a Service has any pod that is ready.
+        waits_for_a_pod: asks whether a claim gets its volume with the first pod that needs it.
     """
     kind = manifest["kind"]
     if kind == "Service":
         return _service(manifest, endpoints)
+    if kind == "PersistentVolumeClaim":
+        return _claim(manifest, waits_for_a_pod)
     judge = _JUDGES.get(kind)
     return judge(manifest) if judge else READY
 
 
-def timeout(manifest: Manifest) -> float:
+def timeout(manifest: Manifest, given: float = 0.0) -> float:
     """Return the seconds that an object may take to work.
 
     Args:
         manifest: the object, whose annotation may say so.
+        given: what the program says in the resource's options; 0 if it does not.
     """
+    if given > 0:
+        return given
     said = (manifest["metadata"].get("annotations") or {}).get(TIMEOUT, "")
-    return float(said) if said.isdigit() else DEFAULT_SECONDS
+    return float(said) if said.isdigit() else SECONDS.get(manifest["kind"], DEFAULT_SECONDS)
 
 
 def _deployment(manifest: Manifest) -> Verdict:
@@ -107,9 +118,17 @@ def _pod(manifest: Manifest) -> Verdict:
     return _no(_condition(manifest, "Ready").get("message") or "the pod is not ready")
 
 
-def _claim(manifest: Manifest) -> Verdict:
+def _claim(manifest: Manifest, waits_for_a_pod: Callable[[], bool]) -> Verdict:
     phase = manifest.get("status", {}).get("phase")
-    return READY if phase == "Bound" else _no("the claim has no volume yet")
+    if phase == "Lost":
+        return _no("the claim has lost its volume", failed=True)
+    return READY if phase == "Bound" or waits_for_a_pod() else _no("the claim has no volume yet")
+
+
+def _ingress(manifest: Manifest) -> Verdict:
+    told = (manifest.get("status") or {}).get("loadBalancer") or {}
+    found = any(each.get("ip") or each.get("hostname") for each in told.get("ingress") or [])
+    return READY if found else _no("no controller has given the Ingress an address")
 
 
 def _volume(manifest: Manifest) -> Verdict:
@@ -142,9 +161,9 @@ def _no(waiting: str, *, failed: bool = False) -> Verdict:
 _JUDGES: Final[Mapping[str, Callable[[Manifest], Verdict]]] = {
     "DaemonSet": _daemon_set,
     "Deployment": _deployment,
+    "Ingress": _ingress,
     "Job": _job,
     "PersistentVolume": _volume,
-    "PersistentVolumeClaim": _claim,
     "Pod": _pod,
     "StatefulSet": _stateful_set,
 }

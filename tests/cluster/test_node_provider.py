@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ NAMESPACE = "default"
 def provider(
     control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ClusterKubernetes:
+    return connected(control_plane, tmp_path, monkeypatch)
+
+
+def connected(
+    control_plane: ControlPlane,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: Callable[[str], str] = str,
+) -> ClusterKubernetes:
+    """The provider in front of an API server, or of another address than its own."""
     identity = control_plane.authority.client(*ADMIN)
     config = {
         "current-context": "tried",
@@ -31,7 +42,7 @@ def provider(
             {
                 "name": "tried",
                 "cluster": {
-                    "server": control_plane.url,
+                    "server": address(control_plane.url),
                     "certificate-authority": str(control_plane.authority.certificate),
                 },
             }
@@ -46,8 +57,8 @@ def provider(
             }
         ],
     }
-    (tmp_path / "kubeconfig").write_text(json.dumps(config))
-    monkeypatch.setenv(CLUSTER, str(tmp_path / "kubeconfig"))
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    monkeypatch.setenv(CLUSTER, str(folder / "kubeconfig"))
     return ClusterKubernetes(Store())
 
 
