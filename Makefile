@@ -82,8 +82,8 @@ deploy: setup ## Brings STACK up as previewed, with an account [LABELS=stateful-
 	@$(PY) -m delivery.deploy --stack '$(STACK)' --labels '$(LABELS)' $(if $(REFRESH),--refresh)
 
 .PHONY: secrets
-secrets: setup ## Which credentials STACK has, who uses them, how old they are; SET=name asks for one, unseen
-	@$(PY) -m delivery.secrets --stack '$(STACK)' $(if $(SET),--set '$(SET)')
+secrets: setup ## Which credentials STACK has, who uses them, how old they are; SET=name asks for one, unseen; CHECK=1: is any too old?
+	@$(PY) -m delivery.$(if $(CHECK),rotation,secrets) --stack '$(STACK)' $(if $(SET),--set '$(SET)')
 
 .PHONY: test
 test: lint types test-fast test-engine ## Everything that holds the platform's promises, except the heavy parts

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Final
 
 SEARCHED: Final = 200
-"""How many commits of a file are looked at."""
+"""How many commits of a file are looked at, unless all are."""
 
 
-def texts(file: Path, base: str | None = None) -> Iterator[tuple[str, datetime]]:
+def texts(file: Path, base: str | None = None, most: int | None = SEARCHED) -> Iterator[tuple[str, datetime]]:
     """A file's text and the time of each of its commits, the newest first; nothing where git knows none.
 
     Args:
         file: a file in a clone with its history.
         base: the revision to begin at; what is checked out if left out.
+        most: how many commits to look at; None for all.
     """
     revision = [base] if base else []
-    log = ("log", f"--max-count={SEARCHED}", "--format=%H %cI", *revision, "--", file.name)
+    count = [] if most is None else [f"--max-count={most}"]
+    log = ("log", *count, "--format=%H %cI", *revision, "--", file.name)
     for line in _git(file.parent, *log).splitlines():
         commit, _, time = line.partition(" ")
         yield _git(file.parent, "show", f"{commit}:./{file.name}"), datetime.fromisoformat(time)

@@ -1,11 +1,13 @@
 """A stack's credentials, as a table: `python -m delivery.secrets --stack production`.
 
-Who uses each, how it is made and rotated, and how old it is by the history of the stack's file; never a
-value. `--set NAME` asks for one that somebody has to give, on a terminal and unseen, and hands it to pulumi
-by its standard input: it is in no argument, no environment and no history of a shell.
+Who uses each, how it is made and rotated, how old it is by the history of the stack's file and how old it
+may become (`delivery/rotation.yaml`); never a value. `--set NAME` asks for one that somebody has to give, on
+a terminal and unseen, and hands it to pulumi by its standard input: it is in no argument, no environment and
+no history of a shell.
 """
 
 import argparse
+import functools
 import getpass
 import json
 import subprocess
@@ -14,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import ValidationError
 
 from components.data.postgres_config import GROUPS, SINGLE_ROLES
-from delivery import account, history
+from delivery import account, history, rotation
 from settings.data import CLOUDNATIVE_PG
 from settings.model import Settings
 from settings.workload import CACHE
@@ -30,7 +32,6 @@ from simulator.stack_file import stacks, unknown_stack
 
 _STAND_IN: Final = "x" * 40
 """For a value that is encrypted, or not set: the model wants one, and nobody sees it."""
-_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Row:
 
     Attributes:
         name: its name in the stack's file.
+        kind: `generated` by the stack, `given` by somebody else, `kept` forever, or `missing` still.
         made: by whom, and whether it is set.
         users: who reads it, by their names in the settings.
         rotation: how it is changed.
@@ -46,6 +48,7 @@ class Row:
     """
 
     name: str
+    kind: Literal["generated", "given", "kept", "missing"]
     made: str
     users: tuple[str, ...]
     rotation: str
@@ -70,20 +73,23 @@ def rows(stack: str, config: Mapping[str, Any]) -> list[Row]:
     found = []
     for name, secret in settings.secrets.items():
         given = secret.generate is None
+        kind: Literal["generated", "given", "kept", "missing"] = "generated"
         if not given:
             made, rotation = (
                 f"here, epoch {secret.epoch}",
                 f"raise secrets.{name}.epoch by one; by three after a leak",
             )
         else:
-            made = "given" if declared.get(name) else "to be given: not set"
+            kind, made = ("given", "given") if declared.get(name) else ("missing", "to be given: not set")
             rotation = f"python -m delivery.secrets --stack {stack} --set {name}"
         if settings.backup and name == settings.backup.cipher:
             once = f"set once: {rotation}; " if given else ""
             rotation = f"{once}never changed: the backups of before could not be read any more"
+            kind = "missing" if kind == "missing" else "kept"
         found.append(
             Row(
                 name=name,
+                kind=kind,
                 made=made,
                 users=tuple(dict.fromkeys(users[name])),
                 rotation=rotation,
@@ -95,6 +101,7 @@ def rows(stack: str, config: Mapping[str, Any]) -> list[Row]:
         found += [
             Row(
                 name=f"{role}-password",
+                kind="generated",
                 made=epoch,
                 users=("database",),
                 rotation="raise database.passwordEpoch by one; by three after a leak",
@@ -146,21 +153,57 @@ def changed(texts: Sequence[tuple[str, datetime]], now: str, place: Sequence[str
     return since
 
 
-def table(found: Sequence[Row], ages: Mapping[tuple[str, ...], datetime | None], now: datetime) -> str:
+def table(found: Sequence[Row], ages: Sequence[rotation.Aged], now: datetime) -> str:
     """The rows as Markdown.
 
     Args:
         found: the credentials.
-        ages: place -> since when it is as it is.
+        ages: theirs, in the same order.
         now: from when ages are counted.
     """
     lines = ["| secret | made | used by | rotated by | age |", "|---|---|---|---|---|"]
-    for row in found:
-        since = ages.get(row.place)
-        age = "not committed" if since is None else f"{int((now - since).total_seconds() // _DAY)} days"
+    for row, aged in zip(found, ages, strict=True):
         users = ", ".join(row.users) or "nobody"
-        lines.append(f"| `{row.name}` | {row.made} | {users} | {row.rotation} | {age} |")
+        lines.append(f"| `{row.name}` | {row.made} | {users} | {row.rotation} | {aged.told(now)} |")
     return "\n".join(lines) + "\n"
+
+
+def of_program(program: Path, stack: str) -> tuple[str, Mapping[str, Any]]:
+    """A stack's file, and `config` in it, parsed.
+
+    Raises:
+        Fault: there is no such stack.
+    """
+    file = program / f"Pulumi.{stack}.yaml"
+    if stack not in stacks(program):
+        raise unknown_stack(file)
+    text = file.read_text(encoding="utf-8")
+    return text, (yaml.safe_load(text) or {}).get("config") or {}
+
+
+def aged(program: Path, stack: str, found: Sequence[Row] | None = None) -> list[rotation.Aged]:
+    """The ages of a stack's credentials, by name.
+
+    Args:
+        program: the folder of the stack's file.
+        stack: its name.
+        found: the credentials, where they are known already.
+
+    Raises:
+        Fault: there is no such stack, or its settings are wrong.
+    """
+    text, config = of_program(program, stack)
+    earlier = list(history.texts(program / f"Pulumi.{stack}.yaml", most=None))
+    limits = rotation.limits()
+    return [
+        rotation.Aged(
+            name=row.name,
+            rotation=row.rotation,
+            since=changed(earlier, text, row.place),
+            limit=limits.of(row.name, row.kind) if row.kind != "missing" else None,
+        )
+        for row in found or rows(stack, config)
+    ]
 
 
 def set_secret(program: Path, stack: str, name: str, config: Mapping[str, Any]) -> int:
@@ -223,17 +266,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         nonlocal code
-        file = given.program / f"Pulumi.{given.stack}.yaml"
-        if given.stack not in stacks(given.program):
-            raise unknown_stack(file)
-        text = file.read_text(encoding="utf-8")
-        config = (yaml.safe_load(text) or {}).get("config") or {}
+        _, config = of_program(given.program, given.stack)
         if given.name:
             code = set_secret(given.program, given.stack, given.name, config)
             return
-        found, earlier = rows(given.stack, config), list(history.texts(file))
-        ages = {row.place: changed(earlier, text, row.place) for row in found}
-        print(table(found, ages, datetime.now(UTC)), end="")
+        found = rows(given.stack, config)
+        print(table(found, aged(given.program, given.stack, found), datetime.now(UTC)), end="")
 
     return guarded("secrets", command) or code
 
@@ -265,8 +303,16 @@ def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return next((value or {} for key, value in config.items() if key.endswith(f":{name}")), {})
 
 
+@functools.cache
+def _config(text: str) -> Mapping[str, Any]:
+    """`config` of a stack's file; a history has hundreds, and each is asked about every credential."""
+    # The loader in C is ten times as fast, where there is one.
+    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    return (loaded or {}).get("config") or {}
+
+
 def _at(text: str, place: Sequence[str]) -> Any:
-    value: Any = _section(((yaml.safe_load(text) or {}).get("config") or {}), place[0])
+    value: Any = _section(_config(text), place[0])
     for key in place[1:]:
         value = value.get(key) if isinstance(value, Mapping) else None
     # What the engine writes for an encrypted value differs each time it is set: that is what tells its age.

@@ -5,4 +5,6 @@ def plural(count: int, noun: str) -> str:
     """A number with its noun."""
     if count == 1:
         return f"1 {noun}"
-    return f"{count:,} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{count:,} {noun.removesuffix('y')}ies"
+    return f"{count:,} {noun}s"

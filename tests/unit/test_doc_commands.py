@@ -84,6 +84,9 @@ TESTED: Final = {
     r".*\.venv/bin/python -m delivery\.account --folder build/pulumi.*": (
         "tests/unit/test_gate_review.py::test_the_makers_own_program_is_got_in_the_pinned_release"
     ),
+    r"make secrets STACK=production CHECK=1": (
+        "tests/unit/test_rotation.py::test_those_that_are_too_old_or_soon_will_be_are_told_with_what_to_do"
+    ),
     r"\.venv/bin/python -m simulator render --stack production": (
         "tests/engine/test_render.py::test_the_command_prints_no_secret"
     ),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from delivery import secrets
+from delivery import rotation, secrets
 from simulator.faults import USAGE
 from tests.recorder import ROOT, STACKS
 
@@ -107,8 +107,9 @@ def test_the_table_never_holds_a_value(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_ages_are_whole_days() -> None:
     row = by_name("staging")["jwt-secret"]
-    text = secrets.table([row], {row.place: at(1)}, at(1) + timedelta(days=40, hours=23))
-    assert "| 40 days |" in text
+    aged = rotation.Aged(name=row.name, rotation=row.rotation, since=at(1), limit=180)
+    text = secrets.table([row], [aged], at(1) + timedelta(days=40, hours=23))
+    assert "| 40 of 180 days |" in text
 
 
 @pytest.fixture

@@ -175,6 +175,27 @@ def test_a_preview_that_fails_is_no_drift(world: World) -> None:
     assert len(world.calls) == 1
 
 
+@pytest.mark.parametrize(("status", "said"), [(0, ""), (1, "who is too old")])
+def test_rotation_keeps_one_issue_open_as_long_as_a_credential_is_too_old(
+    world: World, status: int, said: str
+) -> None:
+    world.answers = [f"delivery.rotation|{status}|{said}"]
+    done = world.run("rotation")
+    assert done.returncode == status, done.stderr
+    assert world.calls == [
+        "python -m delivery.rotation --stack staging",
+        "python -m delivery.github issue --title Credentials of staging",
+    ]
+    assert world.text("calls.stdin") == said
+    assert world.text("summary") == said
+
+
+def test_ages_that_cant_be_told_are_no_answer(world: World) -> None:
+    world.answers = ["delivery.rotation|2|"]
+    assert world.run("rotation").returncode == 2
+    assert world.calls == ["python -m delivery.rotation --stack staging"]
+
+
 def test_the_pinned_pulumi_gets_onto_the_path(world: World) -> None:
     world.answers = ["delivery.account|0|/there/bin\\n"]
     assert world.run("pulumi").returncode == 0
