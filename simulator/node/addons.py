@@ -20,7 +20,7 @@ MANAGER: Final = "fixia-node"
 PATIENCE_SECONDS: Final = 60.0
 
 _FOLDER: Final = Path(__file__).resolve().with_name("manifests")
-_ORDER: Final = ("rights", "storage", "coredns", "metrics-server")
+_ORDER: Final = ("rights", "storage", "coredns", "metrics-server", "cert-manager")
 
 
 def apply(client: Client, place: Place, images: Mapping[str, str]) -> None:

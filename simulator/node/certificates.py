@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -39,10 +39,13 @@ STAND_IN: Final = (
 )
 
 _ISSUED_FOR: Final = "fixia.app/issued-for"
-_ACME: Final = "fixia-acme-stand-in"
+ACME: Final = "fixia-acme-stand-in"
+"""The Secret of who signs in the place of ACME."""
 _SKEW: Final = timedelta(minutes=5)
 _DURATION: Final = re.compile(r"(\d+)(h|m|s)")
 _UNITS: Final = {"h": 3600, "m": 60, "s": 1}
+_EXPIRATION: Final = "certmanager_certificate_expiration_timestamp_seconds"
+_READY: Final = "certmanager_certificate_ready_status"
 _EXTENDED: Final = {
     "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
     "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -78,6 +81,7 @@ class Certificates:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._metrics = ""
 
     def serve(self) -> None:
         """Issue what is missing or about to end.
@@ -89,9 +93,11 @@ class Certificates:
         for kind in ("issuers", "clusterissuers"):
             for issuer in self._list(kind):
                 self._tell(kind.removesuffix("s"), issuer, {})
-        for certificate in self._list("certificates"):
+        certificates = self._list("certificates")
+        for certificate in certificates:
             with contextlib.suppress(_NotYet):
                 self._see_to(certificate)
+        self._tell_prometheus(metrics(certificates))
 
     def _see_to(self, manifest: Manifest) -> None:
         spec, namespace = manifest["spec"], manifest["metadata"]["namespace"]
@@ -126,7 +132,7 @@ class Certificates:
         place = NAMESPACE if everywhere else namespace
         if "ca" in spec:
             return self._authority(place, spec["ca"]["secretName"], shown=True)
-        if self._secret(NAMESPACE, _ACME) is None:
+        if self._secret(NAMESPACE, ACME) is None:
             own = {
                 "commonName": "Nobody's authority in the place of ACME",
                 "isCA": True,
@@ -134,8 +140,8 @@ class Certificates:
             }
             key = ec.generate_private_key(ec.SECP256R1())
             data = {"tls.crt": _pem(_signed(own, key, None)), "tls.key": _key_pem(key)}
-            self._write(NAMESPACE, _ACME, data, {}, "")
-        return self._authority(NAMESPACE, _ACME, shown=False)
+            self._write(NAMESPACE, ACME, data, {}, "")
+        return self._authority(NAMESPACE, ACME, shown=False)
 
     def _authority(self, namespace: str, name: str, *, shown: bool) -> _Signer:
         secret = self._secret(namespace, name)
@@ -186,6 +192,16 @@ class Certificates:
         body = {**manifest, "apiVersion": GROUP, "kind": _KINDS[what], "status": status}
         self._client.request("PUT", f"/apis/{GROUP}/{place}/{metadata['name']}/status", body)
 
+    def _tell_prometheus(self, text: str) -> None:
+        """Write down what `manifests/cert-manager.yaml` serves."""
+        if text == self._metrics:
+            return
+        body = {"data": {"metrics": text}}
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/certificate-metrics"
+        answer = self._client.request("PATCH", path, body, content_type="application/merge-patch+json")
+        if answer.accepted:
+            self._metrics = text
+
     def _secret(self, namespace: str, name: str) -> Manifest | None:
         answer = self._client.request("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
         return answer.body if answer.accepted else None
@@ -194,6 +210,37 @@ class Certificates:
         answer = self._client.request("GET", f"/apis/{GROUP}/{plural}")
         items: list[Manifest] = answer.body.get("items") or []  # none, where there are no definitions
         return items
+
+
+def metrics(certificates: Sequence[Manifest]) -> str:
+    """Return what cert-manager tells Prometheus of certificates.
+
+    Args:
+        certificates: all of the cluster's.
+
+    Source: https://cert-manager.io/docs/devops-tips/prometheus-metrics/
+    """
+    lines = [f"# TYPE {_EXPIRATION} gauge", f"# TYPE {_READY} gauge"]
+    for manifest in certificates:
+        metadata, issuer, told = (
+            manifest["metadata"],
+            manifest["spec"]["issuerRef"],
+            manifest.get("status") or {},
+        )
+        labels = (
+            f'name="{metadata["name"]}",namespace="{metadata["namespace"]}",issuer_name="{issuer["name"]}",'
+            f'issuer_kind="{issuer.get("kind", "Issuer")}",issuer_group="cert-manager.io"'
+        )
+        end = told.get("notAfter")
+        moment = datetime.fromisoformat(end).timestamp() if end else 0
+        lines.append(f"{_EXPIRATION}{{{labels}}} {moment:.0f}")
+        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in told.get("conditions") or [])
+        now = "True" if ready else "False"
+        lines += [
+            f'{_READY}{{condition="{each}",{labels}}} {int(each == now)}'
+            for each in ("True", "False", "Unknown")
+        ]
+    return "\n".join(lines) + "\n"
 
 
 _KINDS: Final = {"issuer": "Issuer", "clusterissuer": "ClusterIssuer", "certificate": "Certificate"}

@@ -35,7 +35,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     status = actions.add_parser("status", help="what runs; ends with 1 unless it is ready")
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(run=_status)
-    down = actions.add_parser("down", help="end it, and leave nothing behind")
+    down = actions.add_parser(
+        "down", help="end it, and leave nothing behind; of KUBECONFIG's cluster, the stack"
+    )
+    down.add_argument("--stack", default="local", help="the stack, as in Pulumi.<stack>.yaml")
     down.set_defaults(run=_down)
     platform = actions.add_parser("platform", help="bring a stack up on it, and it first")
     platform.add_argument("--stack", default="local", help="the stack, as in Pulumi.<stack>.yaml")
@@ -63,15 +66,20 @@ def _platform(options: argparse.Namespace) -> int:
     from simulator.engine.install import engine
     from simulator.node import platform
 
-    return platform.up(chosen(), Path.cwd(), engine, options.extra, options.stack)
+    place = chosen()
+    code = platform.up(place, Path.cwd(), engine, options.extra, options.stack)
+    if not code and not platform.foreign(place):
+        from simulator.node import node
+
+        print("\n".join(_lines(place, node.status(place))))
+    return code
 
 
-def _down(_: argparse.Namespace) -> int:
-    from simulator.node import node
+def _down(options: argparse.Namespace) -> int:
+    from simulator.engine.install import engine
+    from simulator.node import platform
 
-    if not node.down(chosen()):
-        Progress().say(node.SUBJECT, "there is none")
-    return 0
+    return platform.down(chosen(), Path.cwd(), engine, options.stack)
 
 
 def _load(options: argparse.Namespace) -> int:
@@ -101,6 +109,8 @@ def _status(options: argparse.Namespace) -> int:
 
 def _lines(place: Place, state: "State") -> list[str]:
     """A node's state for people."""
+    from simulator.node import catalogue
+
     if not state.running:
         if state.remains:
             return [f"{NAME}: not running; `down` removes what is left: {', '.join(state.remains)}"]
@@ -114,6 +124,12 @@ def _lines(place: Place, state: "State") -> list[str]:
         ready = "ready" if pod["ready"] else pod["phase"]
         again = f", {pod['restarts']} restarts" if pod["restarts"] else ""
         lines.append(f"  pod  {pod['namespace']}/{pod['name']}: {ready}{again}")
+    lines += [f"  host {host['url']}: {host['command']}" for host in state.hosts]
+    lines += [
+        f"  alert {each['name']} ({each['severity']}): {each['summary']}; {each['runbook']}"
+        for each in state.alerts
+    ]
     for name, said in sorted(state.stand_ins.items()):
         lines.append(f"  stand-in {name}: {said}")
+    lines += [f"  left out {name}: {reason.why}" for name, reason in sorted(catalogue.ABSENT.items())]
     return lines

@@ -9,14 +9,24 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from simulator import cache, disk, locks
 from simulator.faults import Fault
 from simulator.images.archive import Image, archived
-from simulator.node import addons, catalogue, certificates, cgroups, credentials, machine
+from simulator.node import (
+    addons,
+    catalogue,
+    certificates,
+    cgroups,
+    credentials,
+    machine,
+    outside,
+    reach,
+    receiver,
+)
 from simulator.node.client import Client, Manifest, Refused
 from simulator.node.place import NAME, Place
 from simulator.node.programs import programs
@@ -43,7 +53,9 @@ class State:
             `ready`.
         ready: whether the API server says that the node is ready.
         pods: each pod: `namespace`, `name`, `phase`, `ready`, `restarts`.
-        stand_ins: image or program -> what it is instead.
+        stand_ins: image, program or host -> what it is instead.
+        hosts: each public host: `url`, and a `command` that shows it.
+        alerts: each alert that somebody was told of and that lasts: `name`, `severity`, `summary`, `runbook`.
         remains: what is left of a node that does not run.
     """
 
@@ -52,6 +64,8 @@ class State:
     ready: bool
     pods: list[dict[str, Any]]
     stand_ins: dict[str, str]
+    hosts: list[dict[str, str]]
+    alerts: list[dict[str, str]]
     remains: list[str]
 
 
@@ -131,14 +145,23 @@ def status(place: Place) -> State:
     running = machine.running(place) is not None
     if not running:
         return State(
-            running=False, parts=[], ready=False, pods=[], stand_ins={}, remains=machine.remains(place)
+            running=False,
+            parts=[],
+            ready=False,
+            pods=[],
+            stand_ins={},
+            hosts=[],
+            alerts=[],
+            remains=machine.remains(place),
         )
     pods: list[dict[str, Any]] = []
+    hosts: list[reach.Host] = []
     ready = False
     with contextlib.suppress(*_UNKNOWN), client(place) as connection:
         ready = _node_ready(connection)
         answer = connection.request("GET", "/api/v1/pods")
         pods = [_pod(each) for each in answer.body.get("items") or []]
+        hosts = reach.hosts(connection, place)
     loaded = _loaded(place)
     return State(
         running=True,
@@ -147,8 +170,11 @@ def status(place: Place) -> State:
         pods=sorted(pods, key=lambda pod: (pod["namespace"], pod["name"])),
         stand_ins={
             "cert-manager": certificates.STAND_IN,
+            **outside.STANDS_IN,
             **{name: said for name in loaded if (said := catalogue.stand_in(name))},
         },
+        hosts=[asdict(host) for host in hosts],
+        alerts=[_alert(each) for each in receiver.read(place.alerts)],
         remains=[],
     )
 
@@ -283,6 +309,16 @@ def _number_inside(pid: int) -> int | None:
                 numbers = line.split()[1:]
                 return int(numbers[1]) if len(numbers) == 2 else None  # a pod's are deeper
     return None
+
+
+def _alert(told: dict[str, Any]) -> dict[str, str]:
+    labels, words = told["labels"], told["annotations"]
+    return {
+        "name": labels["alertname"],
+        "severity": labels.get("severity", ""),
+        "summary": words.get("summary", ""),
+        "runbook": words.get("runbook", ""),
+    }
 
 
 def _pod(manifest: Manifest) -> dict[str, Any]:

@@ -114,6 +114,11 @@ class Place:
         return self.folder / "objects"
 
     @property
+    def public_authority(self) -> Path:
+        """Who signed for the public hosts."""
+        return self.folder / "public-ca.crt"
+
+    @property
     def alerts(self) -> Path:
         """The alerts that somebody was told of and that last."""
         return self.folder / "alerts.json"

@@ -16,8 +16,7 @@ from typing import Final
 
 from simulator import cache, locks
 from simulator.faults import USAGE, Fault
-from simulator.node import addons, catalogue, certificates, node, outside
-from simulator.node.client import Manifest
+from simulator.node import addons, catalogue, node, outside
 from simulator.node.place import Place
 from simulator.node.provider import AT_ONCE, CLUSTER
 from simulator.programs import definitions
@@ -156,13 +155,8 @@ def prepare(place: Place, stack_file: Path, progress: Progress) -> Sequence[tupl
         progress.say(node.SUBJECT, f"{name} is left out: {reason.why}")
     there = (name for name in names if name not in absent)
     node.load(place, (catalogue.image(name, progress) for name in there), progress)
-    namespace: Manifest = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": certificates.NAMESPACE},
-    }
     with node.client(place) as client:
-        for manifest in (namespace, *definitions.definitions(definitions.CERT_MANAGER, progress)):
+        for manifest in definitions.definitions(definitions.CERT_MANAGER, progress):
             addons.apply_one(client, manifest)
     return [reason.section for reason in absent.values()]
 

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,26 @@ def test_the_replicas_lag_is_the_age_of_what_it_lacks(world: BackupWorld, server
         found["backup_replica_lag_seconds"]
         >= found["backup_monitor_last_refresh_timestamp_seconds"] - late - 5
     )
+
+
+def test_the_monitor_reads_a_repository_whose_results_are_missing_or_cut_off(
+    world: BackupWorld, server: Container
+) -> None:
+    results = world.store.path(BUCKET) / "results"
+    cut = results / "zzz.json"
+    cut.write_text('{"job": "zz')
+    try:
+        assert world.metrics()["backup_repository_up"] == 1
+    finally:
+        cut.unlink()
+    kept = results.rename(world.store.path(BUCKET).parent.parent / "results-aside")
+    try:
+        found = world.metrics()
+    finally:
+        shutil.rmtree(results, ignore_errors=True)
+        kept.rename(results)
+    assert found["backup_repository_up"] == 1
+    assert not [name for name in found if name.startswith("backup_job_success")]
 
 
 def test_a_monitor_whose_storage_is_gone_says_so_and_keeps_what_it_knew(
