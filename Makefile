@@ -143,7 +143,7 @@ bench: setup engine ## Measurements as JSON, each beside what it is compared to
 	@$(PY) -m bench
 
 .PHONY: docs
-docs: setup ## Renews docs/reference/ from the code
+docs: setup ## Renews docs/reference/ and the pictures from the code
 	@$(PY) -m settings.schema
 	@$(PY) -m tests.reference
 	@PYTHONPATH=policies $(PY) -m tests.policy.pages

@@ -10,6 +10,7 @@ from typing import Any
 from settings.schema import REFERENCE
 from simulator.reachability.matrix import Cluster
 from simulator.reachability.page import page
+from tests import pictures
 from tests.recorder import STACKS, Recording, record_stack
 from tests.unit import board_page, edge_page
 
@@ -26,7 +27,9 @@ def kubernetes_objects(recording: Recording) -> list[dict[str, Any]]:
 def generated(recordings: Mapping[str, Recording]) -> dict[Path, str]:
     """Every generated file that needs recordings or a table of the tests, with what should stand in it."""
     clusters = {stack: Cluster.read(kubernetes_objects(recordings[stack])) for stack in recordings}
+    drawn, objects = recordings[pictures.STACK], kubernetes_objects(recordings[pictures.STACK])
     return {
+        **{path: pictures.drawn_into(path.read_text(), drawn, objects) for path in pictures.PAGES},
         REFERENCE / "dashboards.md": board_page.page(),
         REFERENCE / "edge-requests.md": edge_page.page(),
         REFERENCE / "reachability.md": page(clusters),

@@ -30,7 +30,7 @@ NEW: Final = "ghcr.io/fixia/api:1.1.0"
 WORKLOADS: Final = ("api", "realtime", "worker")
 SMOKE: Final = "release-smoke-job"
 BUDGET: Final = ("policy.PodDisruptionBudget", "web-disruption-budget-*")
-LEFT_OUT: Final = ("monitoring", "edge", "backup")
+LEFT_OUT: Final = {"staging": ("monitoring", "edge", "backup"), "production": ("monitoring", "edge")}
 TITLE: Final = "Drift of staging"
 PULUMI: Final = '#!/bin/sh\necho "$*" >>"$CALLS"\nexec "{engine}" "$@"\n'
 PARTS: Final = ("Makefile", "constraints.txt", "requirements.txt", "requirements-dev.txt")
@@ -218,10 +218,10 @@ def deployed(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         shutil.copy(ROOT / part, folder / "clone")
     for part in ("delivery", "simulator", ".github"):
         shutil.copytree(ROOT / part, folder / "clone" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for stack in ("staging", "production"):
+    for stack, left_out in LEFT_OUT.items():
         # Half of its objects: what watches it, stands in front of it and backs it up is deployed by the same steps.
         plain = folder / "plain.yaml"
-        plain.write_text(yaml.safe_dump({"config": without(config(stack), *LEFT_OUT)}))
+        plain.write_text(yaml.safe_dump({"config": without(config(stack), *left_out)}))
         # As an owner has it who has set the credentials, under the session's passphrase.
         with_placeholders(plain, folder / f"clone/Pulumi.{stack}.yaml")
         levels = folder / f"clone/policies/levels.{stack}.json"
@@ -346,6 +346,10 @@ def test_a_release_reaches_production_after_staging_and_by_no_other_way(world: W
         assert stack.serving() == stack.wanted() == everywhere(NEW)
         assert stack.unready() == []
     assert [call.split()[0] for call in world.calls()] == ["preview", "up"] * 2
+    # What a release does in production before anything of it serves, in this order.
+    steps = ["release-snapshot-job", "release-migrate-job", "release-smoke-job", "api-deployment"]
+    made = [each["urn"].rpartition("::")[2] for each in production.platform.state()]
+    assert [name for name in made if name in steps] == steps
 
 
 def test_what_is_changed_by_hand_is_found_told_and_taken_back(world: World) -> None:
