@@ -7,6 +7,7 @@ their children. Standard library only: the bootstrap uses it before there is a v
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,12 @@ def run(
             _end_group(process)
             reader.join(GRACE_SECONDS)
     return Ended(code=process.returncode, lines=tuple(lines))
+
+
+def bound_to_us() -> list[str]:
+    """Return the command before a command that has the kernel end it with us; there is none but on Linux."""
+    program = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [program, "--pdeathsig=KILL", "--"] if program else []
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

@@ -32,7 +32,7 @@ from typing import Final, NoReturn, Self
 import yaml
 
 from simulator.faults import USAGE, Fault
-from simulator.processes import uninterrupted
+from simulator.processes import bound_to_us, uninterrupted
 from simulator.stack_file import PASSPHRASE
 
 PROVIDERS: Final = ("kubernetes", "aws", "cloudflare", "random", "tls")
@@ -137,7 +137,8 @@ class Session:
         pipe = subprocess.PIPE if capture else None
         with _interruptible():
             engine = subprocess.Popen(
-                [self._engine, *args],
+                # Or an engine that outlives us would go on beside the next run's.
+                [*bound_to_us(), self._engine, *args],
                 cwd=program,
                 env={**self.environment(), **(env or {})},
                 # Not a terminal: the engine must ask nothing, and its keyboard display would stop it in

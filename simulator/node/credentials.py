@@ -10,9 +10,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+
+from cryptography import x509
 
 from simulator.node import outside
 from simulator.node.pki import Authority, Identity, KeyPair
@@ -20,6 +22,9 @@ from simulator.node.place import NAME, Place
 
 LIFETIME: Final = timedelta(days=365)
 """Of certificates; each start of the node makes new ones."""
+
+RENEWED: Final = timedelta(days=30)
+"""So long before the first of them ends, `up` starts a node anew that runs."""
 
 ADMIN: Final = "admin"
 PROXY: Final = "front-proxy-client"
@@ -103,6 +108,20 @@ def issue(place: Place) -> Credentials:
         encryption=_encryption(place.pki / "encryption.json"),
         kubeconfigs=kubeconfigs,
     )
+
+
+def end_soon(place: Place) -> str:
+    """Say which certificate of a node ends too soon to go on with; empty if none does.
+
+    Args:
+        place: the node's.
+    """
+    limit = datetime.now(UTC) + RENEWED
+    for file in sorted(place.pki.rglob("*.crt")):
+        ends = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+        if ends < limit:
+            return f"{file.stem} ends {ends:%Y-%m-%d}"
+    return ""
 
 
 def administrator(place: Place) -> tuple[Path, Identity]:

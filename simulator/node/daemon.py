@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,7 +99,7 @@ def running(name: str, command: Sequence[str | Path], folder: Path) -> Iterator[
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*_bound_to_us(), *command],
+                [*processes.bound_to_us(), *command],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -121,9 +119,3 @@ def running(name: str, command: Sequence[str | Path], folder: Path) -> Iterator[
     finally:
         with processes.uninterrupted():
             daemon.kill()
-
-
-def _bound_to_us() -> list[str]:
-    """The command before the command that has the kernel end it with us; there is none but on Linux."""
-    program = shutil.which("setpriv") if sys.platform == "linux" else None
-    return [program, "--pdeathsig=KILL", "--"] if program else []

@@ -33,7 +33,7 @@ _INIT: Final = Path(__file__).with_name("init.sh")
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _POLL_SECONDS: Final = 0.05
 _MOUNTS: Final = Path("/proc/self/mountinfo")
-_NAMESPACES: Final = ("--mount", "--pid", "--net", "--uts", "--ipc")
+NAMESPACES: Final = ("--mount", "--pid", "--net", "--uts", "--ipc")
 _TOOLS: Final = ("unshare", "nsenter", "setpriv", "chroot", "mount", "ip")
 
 # Who joins the control groups is who becomes `unshare`, so that nothing of the node is ever outside of them.
@@ -149,7 +149,7 @@ def execute(
             valid="a node that runs",
             do="bring it up: python -m simulator node up",
         )
-    enter = ["nsenter", f"--target={first}", *_NAMESPACES, "--", *entering(place), *command]
+    enter = ["nsenter", f"--target={first}", *NAMESPACES, "--", *entering(place), *command]
     return subprocess.run(
         enter,
         stdin=stdin or subprocess.DEVNULL,
@@ -225,7 +225,7 @@ def _launch(place: Place, rootfs: Path, programs: Path) -> None:
     groups = [str(branch / cgroups.SYSTEM) for branch in cgroups.present(place.mark)]
     supervisor = [sys.executable, "-P", "-m", "simulator.node.supervisor", str(place.folder)]
     init = ["sh", str(_INIT), str(rootfs), str(programs), str(place.folder), NAME, "--", *supervisor]
-    unshare = ["unshare", *_NAMESPACES, "--fork", "--kill-child", "--mount-proc", *init]
+    unshare = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", *init]
     path = os.environ.get("PATH", os.defpath)
     env = {"PATH": path, "PYTHONPATH": str(_REPOSITORY), "LC_ALL": "C.UTF-8"}
     with (place.logs / "node.log").open("ab") as log:

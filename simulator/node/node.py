@@ -34,6 +34,8 @@ from simulator.progress import Progress, Step
 
 SUBJECT: Final = "node"
 READY_SECONDS: Final = 300.0
+ENGINE_LOCK: Final = "engine/lock"
+"""In the node's folder, held by who brings a stack up on it."""
 
 _POLL_SECONDS: Final = 0.5
 _IMPORT_SECONDS: Final = 600.0
@@ -84,6 +86,9 @@ def up(place: Place, progress: Progress | None = None) -> None:
     with locks.exclusive(machine.lock(place), progress, SUBJECT):
         made = programs(progress)
         images = catalogue.of_the_node(made, progress)
+        if machine.running(place) and (ending := credentials.end_soon(place)):
+            progress.say(SUBJECT, f"the certificate of {ending}: the node is started again with new ones")
+            machine.end(place)
         if not machine.running(place):
             machine.end(place)  # what a crash left
             with progress.step(SUBJECT, f"starting a Kubernetes node in {place.folder}") as step:
@@ -115,6 +120,8 @@ def down(place: Place, progress: Progress | None = None) -> bool:
     """
     machine.require()
     progress = progress or Progress()
+    locks.interrupt(place.folder / ENGINE_LOCK, progress, SUBJECT)
+    locks.interrupt(machine.lock(place), progress, SUBJECT)
     with locks.exclusive(machine.lock(place), progress, SUBJECT):
         if not machine.remains(place):
             return False

@@ -28,7 +28,7 @@ from simulator.node.cluster import DELETION_SECONDS, MANAGER, POLL_SECONDS, Clus
 from simulator.providers import kubernetes_ready as ready
 from simulator.providers.core import Difference, NotReadyError, ProviderError, Resource
 from simulator.providers.kubernetes import Kubernetes
-from simulator.providers.server import LARGEST_MESSAGE, Servicer
+from simulator.providers.server import LARGEST_MESSAGE, Servicer, await_end
 from simulator.providers.store import CHANGED_OUTSIDE, Store
 from simulator.providers.values import Properties, Secret, Value, get, is_known, merge, reveal, secret
 
@@ -288,7 +288,7 @@ def main() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    signal.sigwait(ends)
+    await_end(ends)
     server.stop(None)
     provider.close()
     os._exit(0)

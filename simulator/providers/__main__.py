@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from simulator.providers.core import Provider
-from simulator.providers.server import serve
+from simulator.providers.server import await_end, serve
 from simulator.providers.store import Store
 
 STATE: Final = "FIXIA_SIMULATOR_STATE"
@@ -54,7 +54,7 @@ def main() -> int:
     server, port = serve(load(sys.argv[1]))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    signal.sigwait(ends)
+    await_end(ends)
     # At once and without clean-up: an engine that has to wait for a plugin waits for seconds and complains.
     server.stop(None)
     os._exit(0)

@@ -6,6 +6,8 @@ in the providers.
 # ruff: noqa: ARG002, D102, N802 - the interface's names and signatures; its documentation is the engine's
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import Any, Final, TypeVar
@@ -29,6 +31,8 @@ THREADS: Final = 16
 """The engine asks about this many resources at once by default."""
 LARGEST_MESSAGE: Final = 400 * 1024 * 1024
 """The engine's own limit for one message."""
+
+_LOOK_SECONDS: Final = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -165,6 +169,21 @@ def serve(provider: Provider) -> tuple[grpc.Server, int]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     return server, port
+
+
+def await_end(ends: set[signal.Signals]) -> None:
+    """Wait until a signal comes, or until who started us is gone: an engine that was killed says nothing.
+
+    Args:
+        ends: the signals; they are blocked.
+    """
+    parent = os.getppid()
+    wait = getattr(signal, "sigtimedwait", None)
+    if wait is None:  # macOS
+        signal.sigwait(ends)
+        return
+    while wait(ends, _LOOK_SECONDS) is None and os.getppid() == parent:
+        pass
 
 
 def _answer(context: Any, work: Callable[[], Answer]) -> Answer:

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from simulator.faults import Fault
-from simulator.node import catalogue, machine, node, programs
+from simulator.node import catalogue, cgroups, machine, node, programs
 from simulator.node.client import Client, Manifest
 from simulator.node.parts import INSIDE
 from simulator.node.place import NAME, Place
@@ -50,6 +50,14 @@ def require_node() -> None:
         machine.require()
     except Fault as fault:
         pytest.skip(str(fault))
+    probe = subprocess.run(
+        ["unshare", *machine.NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False
+    )
+    if probe.returncode:
+        pytest.skip(f"no namespaces can be made here: {probe.stderr.strip()}")
+    closed = [str(group) for group in cgroups.hierarchies() if not os.access(group, os.W_OK)]
+    if closed or not cgroups.hierarchies():
+        pytest.skip(f"no control groups can be made here: {', '.join(closed) or 'there are none'}")
     missing = programs.missing()
     if missing and os.environ.get("FIXIA_TEST_BUILD") != "1":
         pytest.skip(f"no {', '.join(missing)}, and making them takes minutes: `make test-cluster`")
