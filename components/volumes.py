@@ -59,7 +59,9 @@ def scripts_volume(owner: Component, name: str, namespace: pulumi.Input[str], fo
         name,
         metadata=owner.metadata(namespace),
         immutable=True,
-        data={path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())},
+        data={
+            path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir()) if path.is_file()
+        },
         opts=owner.child(),
     )
     return config_volume("scripts", config_map.metadata.name)

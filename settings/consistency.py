@@ -25,7 +25,7 @@ from settings.model import Settings
 RESERVED: Final = (
     *("alertmanager", "authority", "backups", "blackbox", "cache", "certificate", "cluster", "credentials"),
     *("database", "deployed", "edge", "entrance", "grafana", "internet", "kube-state-metrics", "maintenance"),
-    *("node-exporter", "origin-pulls", "pool", "priorities", "prometheus", "release", "routes"),
+    *("node-exporter", "origin-pulls", "pool", "priorities", "prometheus", "release", "routes", "status"),
 )
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 

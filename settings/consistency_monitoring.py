@@ -7,7 +7,7 @@ from typing import Final
 from components.quantities import quantity
 from settings.disagreement import Disagreement
 from settings.model import Settings
-from settings.monitoring import Errors, Monitoring
+from settings.monitoring import Errors, Monitoring, Status
 from settings.workload import CACHE, INTERNET, POOL, Resources
 
 FILLED: Final = Decimal("0.85")
@@ -26,6 +26,8 @@ def refused(settings: Settings) -> Iterator[Disagreement]:
     yield from _volume(section)
     if section.errors:
         yield from _errors(settings, section.errors)
+    if section.status:
+        yield from _status(settings, section, section.status)
     if settings.stack.environment == "production" and section.alertmanager.replicas < 2:
         valid = "2 in production: one pod goes with its node, and nobody is told"
         yield Disagreement("monitoring.alertmanager.replicas", str(section.alertmanager.replicas), valid)
@@ -33,7 +35,8 @@ def refused(settings: Settings) -> Iterator[Disagreement]:
 
 def pods(section: Monitoring) -> list[tuple[list[Resources], int]]:
     """What a pod of each kind requests, and how many such pods there are at most."""
-    replaced = [each for each in (section.grafana, section.kube_state_metrics, section.blackbox) if each]
+    always = (section.grafana, section.kube_state_metrics, section.blackbox, section.status)
+    replaced = [each for each in always if each]
     return [
         ([section.prometheus.resources], 1),
         ([section.alertmanager.resources], section.alertmanager.replicas),
@@ -76,6 +79,19 @@ def _errors(settings: Settings, errors: Errors) -> Iterator[Disagreement]:
         yield Disagreement(
             "monitoring.errors.dsn", repr(errors.dsn), "a secret that is given: Sentry made it"
         )
+
+
+def _status(settings: Settings, section: Monitoring, status: Status) -> Iterator[Disagreement]:
+    """The page shows what the probes found: without them, or of what they don't ask, there is nothing."""
+    if section.blackbox is None:
+        valid = "with a section `monitoring.blackbox`, whose probes it shows; or left out"
+        yield Disagreement("monitoring.status", "a page without probes", valid)
+    public = sorted(name for name, each in settings.workloads.items() if each.public)
+    for name in status.shown:
+        if name not in public:
+            yield Disagreement(
+                f"monitoring.status.shown.{name}", repr(name), f"a public workload: {', '.join(public)}"
+            )
 
 
 def _volume(section: Monitoring) -> Iterator[Disagreement]:

@@ -23,8 +23,12 @@ def hosts_of(settings: Settings) -> Mapping[str, str]:
     }
     foreign = settings.entrance.foreign_routes if settings.entrance else {}
     hosts |= {f"entrance.foreignRoutes.{name}.host": route.host for name, route in foreign.items()}
-    grafana = settings.monitoring.grafana if settings.monitoring else None
-    return hosts | ({"monitoring.grafana.host": grafana.host} if grafana and grafana.host else {})
+    if settings.monitoring is None:
+        return hosts
+    grafana, status = settings.monitoring.grafana, settings.monitoring.status
+    if grafana and grafana.host:
+        hosts["monitoring.grafana.host"] = grafana.host
+    return hosts | ({"monitoring.status.host": status.host} if status else {})
 
 
 def full(settings: Settings, label: str) -> str:

@@ -17,6 +17,7 @@ KUBE_STATE_METRICS: Final = "kube-state-metrics"
 NODE_EXPORTER: Final = "node-exporter"
 BLACKBOX: Final = "blackbox"
 DEPLOYED: Final = "deployed"
+STATUS: Final = "status"
 """The names of its parts, and of their Services."""
 
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -127,6 +128,17 @@ class Errors(Section):
     )
 
 
+class Status(Section):
+    """The page that tells everybody whether the product works."""
+
+    image: Image = Field(description="With Python 3.11 or newer; see images/status.")
+    resources: Resources
+    host: Subdomain = "status"
+    shown: dict[Name, Annotated[str, Field(min_length=1, max_length=40)]] = Field(
+        min_length=1, description="A public workload -> the name that everybody sees. Others are not shown."
+    )
+
+
 class Exporter(Section):
     """A program that tells of what can't tell of itself."""
 
@@ -144,6 +156,7 @@ class Monitoring(Section):
     kube_state_metrics: Exporter = Field(description="What the cluster says of its objects.")
     node_exporter: Exporter = Field(description="What each node says of itself.")
     blackbox: Exporter | None = Field(default=None, description="Left out: no host is asked from outside.")
+    status: Status | None = Field(default=None, description="Left out: nobody outside is told.")
     receivers: Receivers
     errors: Errors | None = Field(default=None, description="Left out: errors are in the logs alone.")
     api_server: list[Cidr] = Field(

@@ -10,11 +10,11 @@ from components.application.workload import Workload
 from components.ingress.certificate import CertificateArgs, DnsChallenge, OriginCa
 from components.ingress.entrance import EntranceArgs
 from components.ingress.route import NOTHING, RateLimit, Route
-from components.monitoring import grafana
+from components.monitoring import grafana, status_page
 from settings import entrance, workload
 from settings.arguments.ground import Ground, host, resources
 from settings.model import Settings
-from settings.monitoring import GRAFANA
+from settings.monitoring import GRAFANA, STATUS
 
 
 def of_routes(settings: Settings, ground: Ground, workloads: Mapping[str, Workload]) -> list[Route]:
@@ -40,6 +40,7 @@ def of_routes(settings: Settings, ground: Ground, workloads: Mapping[str, Worklo
             for name, section in foreign.items()
         ),
         *_grafana(settings, ground),
+        *_status(settings, ground),
     ]
 
 
@@ -69,7 +70,7 @@ def of_entrance(
     """The entrance of the cluster; it may see the namespaces that its routes lead to, and no other."""
     tiers = {each.namespace for each in settings.workloads.values() if each.public}
     tiers |= {foreign.namespace for foreign in section.foreign_routes.values()}
-    if settings.monitoring and settings.monitoring.grafana and settings.monitoring.grafana.host:
+    if settings.monitoring and [*_grafana(settings, ground), *_status(settings, ground)]:
         tiers.add(settings.monitoring.namespace)
     return EntranceArgs(
         identity=ground.identity,
@@ -95,7 +96,7 @@ def of_entrance(
 
 
 def _grafana(settings: Settings, ground: Ground) -> Iterator[Route]:
-    """The one page of the monitoring's that people come to; its names are fixed, for it is made later."""
+    """The page of the monitoring's that our people come to; its names are fixed, for it is made later."""
     section = settings.monitoring
     if section and section.grafana and section.grafana.host:
         namespace = ground.namespaces[section.namespace]
@@ -106,6 +107,22 @@ def _grafana(settings: Settings, ground: Ground) -> Iterator[Route]:
             service=GRAFANA,
             content_security_policy=grafana.CONTENT_SECURITY_POLICY,
             hidden="/metrics",
+        )
+
+
+def _status(settings: Settings, ground: Ground) -> Iterator[Route]:
+    """The page that everybody may come to; made later too."""
+    section = settings.monitoring
+    if section and section.status:
+        yield Route(
+            name=STATUS,
+            host=host(settings, section.status.host),
+            backend=network.endpoint(
+                ground.identity, STATUS, ground.namespaces[section.namespace], status_page.PORT
+            ),
+            service=STATUS,
+            rate_limit=RateLimit(),
+            content_security_policy=status_page.CONTENT_SECURITY_POLICY,
         )
 
 

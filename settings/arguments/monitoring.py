@@ -23,6 +23,7 @@ from components.monitoring import (
     boards_slo,
     routes,
     slo,
+    status_page,
     watches,
 )
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
@@ -35,6 +36,7 @@ from components.monitoring.node_alerts import API_SERVER
 from components.monitoring.node_exporter import NodeExporter, NodeExporterArgs
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.monitoring.prometheus_config import Probe, jobs
+from components.monitoring.status_page import StatusPage, StatusPageArgs
 from components.watch import Watch
 from settings import monitoring
 from settings.arguments.ground import Ground, host, resources
@@ -47,6 +49,7 @@ from settings.monitoring import (
     KUBE_STATE_METRICS,
     NODE_EXPORTER,
     PROMETHEUS,
+    STATUS,
 )
 from settings.revision import revision
 from settings.types import tag_of
@@ -132,6 +135,8 @@ def monitored(
             boards |= module.boards()
         shown = _of_grafana(section.grafana, section, settings, ground, prometheus, alertmanager, boards)
         Grafana(GRAFANA, shown, opts)
+    if section.status:
+        StatusPage(STATUS, _of_status(section.status, section, settings, ground, prometheus), opts)
     Deployed(DEPLOYED, of_deployed(section, settings, ground, [*deployed.values()]), in_place)
     return {"prometheus": prometheus.host, "alertmanager": alertmanager.host}
 
@@ -189,6 +194,9 @@ def _probes(settings: Settings) -> Iterator[Probe]:
         if workload.public and settings.entrance:
             address = f"https://{host(settings, workload.public.host)}{workload.probes.readiness}"
             yield Probe(name=name, url=address)
+    status = settings.monitoring.status if settings.monitoring else None
+    if status and settings.entrance:
+        yield Probe(name=STATUS, url=f"https://{host(settings, status.host)}{status_page.HEALTH}")
 
 
 def _api_server(section: monitoring.Monitoring) -> network.Addresses:
@@ -267,6 +275,27 @@ def _of_blackbox(
         namespace=ground.namespaces[section.namespace],
         image=exporter.image,
         resources=resources(exporter.resources),
+        priority_class=ground.priorities["background"],
+    )
+
+
+def _of_status(
+    status: monitoring.Status,
+    section: monitoring.Monitoring,
+    settings: Settings,
+    ground: Ground,
+    prometheus: Prometheus,
+) -> StatusPageArgs:
+    return StatusPageArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=status.image,
+        resources=resources(status.resources),
+        prometheus=prometheus.endpoint,
+        prometheus_password=prometheus.access.password,
+        authority=ground.authority,
+        shown=status.shown,
+        title=f"Status of {settings.stack.domain}",
         priority_class=ground.priorities["background"],
     )
 

@@ -29,6 +29,7 @@ from components.monitoring.grafana import Grafana
 from components.monitoring.kube_state_metrics import KubeStateMetrics
 from components.monitoring.node_exporter import NodeExporter
 from components.monitoring.prometheus import Prometheus
+from components.monitoring.status_page import StatusPage
 from components.network import Connections
 from components.platform.authority import Authority
 from components.platform.credentials import Credentials
@@ -49,7 +50,8 @@ COMPONENTS: list[type[Component]] = [
         Maintenance,
         Namespace,
     ),
-    *(NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes, Snapshot, Step, Workload),
+    *(NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes, Snapshot, StatusPage, Step),
+    Workload,
 ]
 IN_NO_STACK: set[type[Component]] = {CloudNativeDatabase}
 """Alternatives that no stack of this repository has chosen; their own tests hold what is held here."""
@@ -78,13 +80,14 @@ TOKENS = {
     "fixia:monitoring:KubeStateMetrics",
     "fixia:monitoring:NodeExporter",
     "fixia:monitoring:Prometheus",
+    "fixia:monitoring:StatusPage",
     "fixia:network:Connections",
     "fixia:platform:Authority",
     "fixia:platform:Credentials",
     "fixia:platform:Namespace",
     "fixia:platform:Priorities",
 }
-ASKED_FROM_OUTSIDE = {"fixia:monitoring:Blackbox"}
+ASKED_FROM_OUTSIDE = {"fixia:monitoring:Blackbox", "fixia:monitoring:StatusPage"}
 """What a stack has not whose hosts have no address that the world knows."""
 AT_CLOUDFLARE = {"fixia:edge:CloudflareEdge", "fixia:edge:OriginPulls"}
 """What a stack that nobody reaches from outside has not."""

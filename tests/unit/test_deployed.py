@@ -1,5 +1,6 @@
 """What is told of a deployment: from git, the settings and the policies' file, the same as long as they are."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from components.monitoring.deployed import CONFIG_MAP
 from settings.revision import UNKNOWN, Revision, revision
-from tests.recorder import Recording
+from tests.recorder import ROOT, Recording
 
 PERSON = {"GIT_AUTHOR_NAME": "Ada Lovelace", "GIT_AUTHOR_EMAIL": "a@example.invalid"}
 OTHER = {"GIT_AUTHOR_NAME": "Grace Hopper", "GIT_AUTHOR_EMAIL": "g@example.invalid"}
@@ -95,6 +96,10 @@ def test_what_the_policies_let_pass_is_told(recordings: dict[str, Recording]) ->
         in told["staging"]["policies.prom"]
     )
     assert "platform_policy_lowered" not in told["production"]["policies.prom"]
-    assert 'platform_policy_exemptions{policy="min-replicas"} 4' in told["production"]["policies.prom"]
+    levels = json.loads((ROOT / "policies" / "levels.production.json").read_text(encoding="utf-8"))
+    exempt = len(levels["min-replicas"]["exemptions"])
+    assert (
+        f'platform_policy_exemptions{{policy="min-replicas"}} {exempt}' in told["production"]["policies.prom"]
+    )
     for stack, files in told.items():
         assert f'platform_deploy_info{{stack="{stack}",version="1.0.0",commit="' in files["deploy.prom"]

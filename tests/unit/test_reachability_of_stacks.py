@@ -132,7 +132,7 @@ def declared(config: Mapping[str, str]) -> set[Flow]:
     public = [name for name, workload in workloads.items() if workload.get("public")]
     if "fixia:monitoring" in config:
         parts |= _watching(json.loads(config["fixia:monitoring"]), parts, workloads)
-        public.append("grafana")
+        public += [page for page in ("grafana", "status") if page in parts]
     parts["entrance"] = Part(pods=ENTRANCE, calls=[*public, "api-server", "dns"])
     ranges = json.loads(config["fixia:entrance"]).get("trustedRanges", ["cloudflare"])
     # With nobody in front, everybody is let in: a block of all addresses holds the pods' too.
@@ -154,6 +154,9 @@ def _watching(
     """What watches, and whom it asks: every workload too."""
     watchers = dict(WATCHERS)
     asked = [*SCRAPED, *((parts[name].pods, MEASURED) for name in workloads)]
+    if "status" in section:
+        listens = [("fixia-monitoring/deployment/status", "TCP", 8080)]
+        watchers["status"] = Part(pods=listens[0][0], listens=listens, calls=["dns", "prometheus"])
     if "blackbox" in section:
         watchers["blackbox"] = Part(pods=BLACKBOX, calls=["dns", "internet"])
         asked.append((BLACKBOX, 9115))
@@ -202,6 +205,9 @@ def test_only_what_is_declared_gets_through_between_workloads() -> None:
         "archive": {**api, "namespace": "data", "talksTo": []},
     }
     config |= {"fixia:workloads": json.dumps(workloads), "fixia:platform": json.dumps(platform)}
+    # None of these is public.
+    watching = {key: one for key, one in json.loads(config["fixia:monitoring"]).items() if key != "status"}
+    config["fixia:monitoring"] = json.dumps(watching)
     flows = cluster(record_program(config, "staging")).flows()
     assert flows == declared(config)
     assert Flow("fixia-app/deployment/api", "fixia-data/deployment/store", "TCP", api["port"]) in flows
