@@ -6,8 +6,10 @@ network policies judge them as that.
 Source: RFC 5737
 """
 
+import contextlib
 import json
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,11 +26,15 @@ ADDRESSES: Final = MappingProxyType({OBJECTS: "198.51.100.1", ALERTS: "198.51.10
 """Host -> its address on the node. The local stack names the hosts."""
 
 BUCKET: Final = "fixia-backups"
+REPLICA: Final = "fixia-backups-copy"
 REGION: Final = "eu-central-1"
+
+_UNFINISHED: Final = ".sgwtmp"
+"""What versitygw's own unfinished files begin with."""
 
 STANDS_IN: Final = MappingProxyType(
     {
-        OBJECTS: "versitygw on a folder of the node, in the place of S3",
+        OBJECTS: "versitygw on a folder of the node, in the place of S3, with a copy beside it",
         ALERTS: "a server of the node's own, in the place of whoever is told of alerts",
     }
 )
@@ -63,7 +69,8 @@ def prepare(place: Place, authority: Path) -> Keys:
     for address in ADDRESSES.values():
         add = ["chroot", str(place.root), "ip", "address", "replace", f"{address}/32", "dev", "lo"]
         subprocess.run(add, check=True, capture_output=True)
-    (place.objects / BUCKET).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for bucket in (BUCKET, REPLICA):
+        (place.objects / bucket).mkdir(mode=0o700, parents=True, exist_ok=True)
     file = _file(place)
     if not file.exists():
         made = {
@@ -76,6 +83,48 @@ def prepare(place: Place, authority: Path) -> Keys:
         new.write_text(json.dumps(made), encoding="utf-8")
         new.replace(file)
     return keys(place)
+
+
+@dataclass
+class Replica:
+    """Keeps the bucket's copy, in the place of replication between regions; what is deleted stays there.
+
+    Attributes:
+        place: the node's.
+    """
+
+    place: Place
+
+    def serve(self) -> None:
+        """Copy what is new or has changed.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        original, copy = self.place.objects / BUCKET, self.place.objects / REPLICA
+        for file in original.rglob("*"):
+            path = file.relative_to(original)
+            if any(part.startswith(_UNFINISHED) for part in path.parts):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # it has just been deleted
+                _copy(file, copy / path)
+
+
+def _copy(file: Path, target: Path) -> None:
+    """Copy an object with its attributes, which are its metadata; it appears whole."""
+    if file.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    told = file.stat()
+    if target.exists() and (target.stat().st_size, target.stat().st_mtime_ns) == (
+        told.st_size,
+        told.st_mtime_ns,
+    ):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f"{_UNFINISHED}-{target.name}")
+    shutil.copy2(file, new)
+    new.replace(target)
 
 
 def keys(place: Place) -> Keys:

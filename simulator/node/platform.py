@@ -131,8 +131,9 @@ def down(place: Place, program: Path, find_engine: Callable[[], Path], stack: st
             progress.say("engine", f"{stack} is not up there")
             return 0
         session.pulumi("cancel", "--yes", "--stack", stack, program=program, capture=True)
-        arguments = ("destroy", "--yes", "--skip-preview", "--stack", stack)
-        return session.pulumi(*arguments, program=program, env={CLUSTER: str(named)}).returncode
+        arguments = ("destroy", "--yes", "--skip-preview", "--remove", "--stack", stack)
+        settings = ("--config-file", str(session.folder / f"Pulumi.{stack}.yaml"))
+        return session.pulumi(*arguments, *settings, program=program, env={CLUSTER: str(named)}).returncode
 
 
 def prepare(place: Place, stack_file: Path, progress: Progress) -> Sequence[tuple[str, ...]]:

@@ -85,6 +85,7 @@ class Supervisor:
         for name, interval, made in (
             ("volumes", 1.0, lambda client: Volumes(client, folder).serve),
             ("certificates", 1.0, lambda client: Certificates(client).serve),
+            ("replica", 2.0, lambda _: outside.Replica(self._place).serve),
             ("walls", 0.5, lambda client: walls.Walls(client, self._restore).serve),
         ):
             threading.Thread(target=self._serve, args=(name, interval, made), daemon=True).start()
@@ -171,7 +172,7 @@ class Supervisor:
                 try:
                     serve()
                 except (OSError, http.client.HTTPException):
-                    client.close()  # it is not up yet, or starts again
+                    client.close()  # it is not up yet, or starts again; or a file is not there any more
                 except (Refused, ValueError) as error:
                     problem = f"{name}: {error}"
                 if problem and problem != told:

@@ -14,6 +14,7 @@ from simulator.programs import definitions
 from simulator.programs.registry import PROGRAMS
 from simulator.render import render
 from tests.cluster.court import Court
+from tests.cluster.platform import Platform, platform
 from tests.recorder import ROOT, STACKS
 
 SERVERS = ("etcd", "kube-apiserver")
@@ -52,3 +53,10 @@ def court(
     manifests = render(ROOT, request.param, engine, show_secrets=True)
     with ControlPlane(etcd=servers["etcd"], apiserver=servers["kube-apiserver"]) as running:
         yield Court(running.client, manifests, crds)
+
+
+@pytest.fixture(scope="session")
+def up() -> Iterator[Platform]:
+    """The whole platform on a node."""
+    with platform() as brought_up:
+        yield brought_up

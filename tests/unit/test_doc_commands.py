@@ -100,6 +100,10 @@ TESTED: Final = {
     r"make silence STACK=production .*": (
         "tests/unit/test_silence.py::test_it_says_what_it_silences_before_and_how_to_end_it_after"
     ),
+    r"make (?:up|status)": (
+        "tests/cluster/test_platform.py::test_every_pod_is_ready_and_nothing_was_started_twice"
+    ),
+    r"make down": "tests/cluster/test_node_down.py::test_nothing_of_a_node_is_left",
     r"make docs": "tests/unit/test_compliance_page.py::test_the_page_is_as_the_code_says",
     r"pulumi preview --stack staging --policy-pack .*": WAY_BACK,
     r"pulumi up(?: --stack staging)?": WAY_BACK,
@@ -114,15 +118,11 @@ Need = Literal["account", "cluster", "minutes", "network"]
 
 ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
     r"make test(?:-fast|-engine)?": ("minutes", "it is what runs this test"),
-    r"make test-(?:cluster|build|backup|up|faults|node)": (
+    r"make test-(?:cluster|build|backup|up|faults|node|platform)": (
         "minutes",
         "they build programs, or run databases, for minutes",
     ),
     r"make test-cross": ("network", "it installs a scanner of others from the package registry"),
-    r"\.venv/bin/python -m simulator node up": (
-        "minutes",
-        "make test-node boots such a node, and takes it down",
-    ),
     r"make bench": ("minutes", "it measures for minutes"),
     r"make lock": ("network", "it asks the package registry for what is newest"),
     r"export PULUMI_BACKEND_URL=.*": ("account", "a bucket for the state"),

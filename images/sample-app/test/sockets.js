@@ -1,5 +1,5 @@
-// Socket.IO clients through an entrance, for tests of the platform: `sockets.js '{"url", "port", "ca", "certificate",
-// "token", "client", "cookies"}'` prints what they met as one line of JSON, and keeps them until its stdin ends.
+// Socket.IO clients through an entrance, for tests of the platform: `sockets.js '{"url", "port", "address", "ca",
+// "certificate", "token", "client", "cookies"}'` prints what they met as one line of JSON, and keeps them until its stdin ends.
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { io } from 'socket.io-client';
@@ -8,7 +8,7 @@ const CLIENTS = 4;
 const ECHOES = 5;
 const MILLISECONDS = 10_000;
 
-const { url, port, ca, certificate, token, client, cookies } = JSON.parse(process.argv[2]);
+const { url, port, address = '127.0.0.1', ca, certificate, token, client, cookies } = JSON.parse(process.argv[2]);
 /** What the client shows of itself, if anything: a certificate and its key. */
 const [cert, key] = certificate.map((/** @type {string} */ file) => readFileSync(file));
 
@@ -18,7 +18,7 @@ const agent = new Agent({
   cert,
   key,
   lookup: (_, { all }, found) =>
-    all ? found(null, [{ address: '127.0.0.1', family: 4 }]) : found(null, '127.0.0.1', 4),
+    all ? found(null, [{ address, family: 4 }]) : found(null, address, 4),
 });
 
 /** @param {Record<string, unknown>} options @returns {Promise<import('socket.io-client').Socket>} */
