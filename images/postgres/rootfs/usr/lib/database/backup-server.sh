@@ -46,12 +46,16 @@ stanza() {
     [ "$answer" != 't|t' ] || return 0
     [ "$answer" = 't|f' ] || [ "$now" != "$ready" ] || return 0
     due=$((SECONDS + RETRY_SECONDS))
-    if answer=$(pgbackrest --stanza=main --log-level-console=error --log-timestamp stanza-create 2>&1); then
+    # In the background: a storage that does not answer must not keep the pod from stopping.
+    pgbackrest --stanza=main --log-level-console=error --log-timestamp stanza-create >"$heard" 2>&1 &
+    if wait $!; then
         [ "$now" = "$ready" ] || say 'the repository is ready for the archive'
         ready=$now
         return 0
     fi
+    [ -z "$stopping" ] || return 0
     ready=
+    answer=$(<"$heard")
     case $answer in
     *'[028]'*)
         say "the repository holds the backups of another database, and nothing is archived there. Was this volume" \
@@ -62,13 +66,14 @@ stanza() {
     esac
 }
 
-known='' served='' ready='' due=0
+known='' served='' ready='' due=0 stopping=''
+heard=$(mktemp)
 : "${RETRY_SECONDS:=10}"
 password
 certificate
 pgbackrest server &
 server=$!
-trap 'kill -TERM "$server" 2>/dev/null' TERM INT
+trap 'stopping=1; kill -TERM "$server" 2>/dev/null' TERM INT
 while kill -0 "$server" 2>/dev/null; do
     password
     certificate

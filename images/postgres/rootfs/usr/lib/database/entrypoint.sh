@@ -38,22 +38,31 @@ initialise() {
     sync "$volume"
 }
 
-stopping= server= recovering=
-# Whoever stops a pod says SIGTERM, upon which PostgreSQL would wait for every client to leave by itself.
-trap 'stopping=1; [ -z "$server" ] || kill -INT "$server"' TERM INT
+stopping= server= recovering= ending=TERM
+heard=$(mktemp)
+trap 'stopping=1; [ -z "$server" ] || kill -"$ending" "$server"' TERM INT
 
-# A program that takes its time, and is asked to stop when the pod is. The shell itself would wait for its end.
+# A program that takes its time, and is asked to stop when the pod is. The shell itself would wait for its end, and so it
+# would for that of a $(...), however long a storage does not answer.
 asked() {
     local code=0
     "$@" &
     server=$!
-    [ -z "$stopping" ] || kill -INT "$server"
+    [ -z "$stopping" ] || kill -"$ending" "$server"
     while :; do
         wait "$server" && code=0 || code=$?
         # A signal that was passed on ends `wait` too, and the program later.
         kill -0 "$server" 2>/dev/null || break
     done
     server=
+    return "$code"
+}
+
+# The same for one that answers: what it prints is in $heard. Nothing that is left to do follows a stop.
+heard_of() {
+    local code=0
+    asked "$@" >"$heard" || code=$?
+    [ -z "$stopping" ] || exit 0
     return "$code"
 }
 
@@ -91,6 +100,8 @@ fi
 [ -z "$stopping" ] || exit 0
 # The kubelet opens all of a volume to the pod's group when it hands it over, and PostgreSQL refuses that.
 chmod u=rwx,g=,o= "$PGDATA"
+# Whoever stops a pod says SIGTERM, upon which PostgreSQL would wait for every client to leave by itself.
+ending=INT
 # Arguments win over files, so that nothing left in the data folder can move them.
 asked "$bin/postgres" -D "$PGDATA" -c "config_file=$config" -c "port=$PGPORT" "$@" && code=0 || code=$?
 if [ "$code" != 0 ] && [ -n "$recovering" ] && [ -e "$PGDATA/recovery.signal" ]; then

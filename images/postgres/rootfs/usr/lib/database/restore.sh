@@ -37,22 +37,24 @@ brief() {
     } | tr -s '\n ' ' ' | sed 's/ $//'
 }
 
+# With what it complains of.
+pgbackrest_said() { exec pgbackrest --stanza=$stanza --log-level-stderr=error "$@" 2>&1; }
+
 # The repository's own memory of what was done: a setting that is old must not do it again on a new volume.
 done_before() { # id
-    local listed
-    listed=$(pgbackrest --stanza=$stanza --log-level-stderr=error repo-ls "archive/$stanza/restored" 2>&1) ||
+    heard_of pgbackrest_said repo-ls "archive/$stanza/restored" ||
         later "only the repository knows whether this restore was done before, and it does not answer:" \
-            "$(brief <<<"$listed")"
-    grep -qx "$1" <<<"$listed"
+            "$(brief <"$heard")"
+    grep -qx "$1" "$heard"
 }
 
-reach() { # to, set: the plan, as JSON; refuses when there is none
-    local code=0 plan
-    plan=$(TMPDIR=$volume bash /etc/database/reach.sh "$@") || code=$?
+reach() { # to, set: sets `plan`, as JSON; refuses when there is none
+    local code=0
+    TMPDIR=$volume heard_of bash /etc/database/reach.sh "$@" || code=$?
     case $code in
-    0) echo "$plan" ;;
-    75) later "$(jq -r .error <<<"$plan")" >&2 ;;
-    *) refuse "restore $restore_id: $(jq -r .error <<<"$plan"). Nothing was changed" >&2 ;;
+    0) plan=$(<"$heard") ;;
+    75) later "$(jq -r .error "$heard")" ;;
+    *) refuse "restore $restore_id: $(jq -r .error "$heard"). Nothing was changed" ;;
     esac
 }
 
@@ -63,8 +65,9 @@ keep_unarchived() {
     for wal in "$PGDATA"/pg_wal/archive_status/*.ready; do
         [ -e "$wal" ] || continue
         name=$(basename "$wal" .ready)
-        pgbackrest --stanza=$stanza --log-level-stderr=error archive-push "$PGDATA/pg_wal/$name" &&
+        asked pgbackrest --stanza=$stanza --log-level-stderr=error archive-push "$PGDATA/pg_wal/$name" &&
             mv "$wal" "${wal%.ready}.done" || left=1
+        [ -z "$stopping" ] || exit 0
     done
     [ -n "$left" ] || [ "$(control 'Database cluster state')" != 'shut down' ] || return 0
     say "not all of its WAL is in the repository: it is kept in $volume/unarchived-$restore_id"
@@ -151,7 +154,7 @@ restore() { # sets `recovering` when the server has yet to recover
             return 0
         fi
         if [ "$(under_way to) $(under_way set)" != "$RESTORE_TO ${RESTORE_SET-}" ]; then
-            plan=$(reach "$RESTORE_TO" "${RESTORE_SET-}") || exit
+            reach "$RESTORE_TO" "${RESTORE_SET-}"
             note files
         elif [ "$(under_way phase)" = recover ] && [ -e "$PGDATA/recovery.signal" ]; then
             say "restore $restore_id goes on"
@@ -162,7 +165,7 @@ restore() { # sets `recovering` when the server has yet to recover
         ! done_before "$restore_id" || refuse "restore $restore_id was done before, and these data are not what came" \
             "of it. To get back the newest data: database.restore with a higher id and \`to: latest\`; see" \
             "docs/runbooks/restore-the-database.md. Nothing was changed"
-        plan=$(reach "$RESTORE_TO" "${RESTORE_SET-}") || exit
+        reach "$RESTORE_TO" "${RESTORE_SET-}"
         keep_unarchived
         note files
     fi
@@ -175,9 +178,10 @@ restore() { # sets `recovering` when the server has yet to recover
 refuse_to_forget() {
     local said
     has_repository || return 0
-    said=$(pgbackrest --stanza=$stanza --log-level-stderr=error --output=json info 2>&1) ||
+    heard_of pgbackrest_said --output=json info ||
         later "the volume is empty, and a new database is made only when the repository is empty too; it does not" \
-            "answer: $(brief <<<"$said")"
+            "answer: $(brief <"$heard")"
+    said=$(<"$heard")
     # It exits with 0 also when it could read nothing: only "missing stanza path" and "no valid backups" say so.
     case $(jq -r '.[0].status.code // 1' <<<"$said" 2>/dev/null) in
     0 | 1 | 2) ;;

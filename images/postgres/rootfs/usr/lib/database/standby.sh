@@ -12,7 +12,8 @@ primary() { echo "$(conninfo "$DATABASE_PRIMARY") application_name=$(slot)"; }
 seed_from_repository() {
     local plan
     has_repository || return 1
-    plan=$(TMPDIR=$volume bash /etc/database/reach.sh latest) || return 1
+    TMPDIR=$volume heard_of bash /etc/database/reach.sh latest || return 1
+    plan=$(<"$heard")
     say "taking the data from backup $(jq -r .set <<<"$plan")"
     mkdir "$PGDATA.new"
     asked pgbackrest --stanza=main --pg1-path="$PGDATA.new" --log-level-console=warn --type=standby \
