@@ -26,7 +26,7 @@ from components.data import postgres_config, postgres_pod
 from components.deployments import rolling
 from components.jobs import Job, Scratch, Work, cron_job
 from components.network import Addresses, Connections, ConnectionsArgs, Endpoint, endpoint
-from components.platform.authority import Authority, IssuerReference, KeptCertificate, kept_certificate
+from components.platform.authority import Authority, IssuerReference, KeptCertificate, issued
 from components.platform.credentials import Credential
 from components.pods import Container, Pod, Resources, command_probe, http_probe
 from components.volumes import scripts_volume, secret_volume
@@ -366,21 +366,18 @@ class Backups(Component):
         )
         return secret_volume("secrets", secret.metadata.name)
 
-    def _certificate(self) -> str:
+    def _certificate(self) -> pulumi.Output[str]:
         """The certificate that may take backups; the database's server knows it by its subject."""
-        authority, secret = self._args.authority, f"{self._name}-tls"
+        authority = self._args.authority
         certificate = KeptCertificate(
             name=self._name,
             issuer=IssuerReference(name=authority.issuer, kind="ClusterIssuer"),
-            secret=secret,
+            secret=f"{self._name}-tls",
             dns_names=[self._name],
             common_name=repository_conf.CLIENT,
             usages=("digital signature", "client auth"),
         )
-        kept_certificate(
-            self, f"{self._name}-certificate", self._args.namespace, certificate, needs=[authority]
-        )
-        return secret
+        return issued(self, f"{self._name}-certificate", self._args.namespace, certificate, needs=[authority])
 
     def _trusted(self, task: Task) -> list[VolumeArgs]:
         if not (task.role or task.server):

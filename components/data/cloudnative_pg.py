@@ -227,7 +227,11 @@ class CloudNativeDatabase(Component):
         return [*services, *inside, *(pulumi.Output.concat(each, ".svc") for each in inside)]
 
     def _cluster(
-        self, name: str, args: CloudNativeDatabaseArgs, tls: str, backup: cloudnative_pg_backup.Told
+        self,
+        name: str,
+        args: CloudNativeDatabaseArgs,
+        tls: pulumi.Input[str],
+        backup: cloudnative_pg_backup.Told,
     ) -> CustomResource:
         sql = ConfigMap(
             f"{name}-sql",

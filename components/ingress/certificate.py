@@ -10,7 +10,7 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_tls import CertRequest, CertRequestSubjectArgs, PrivateKey
 
 from components.base import Component, Identity
-from components.platform.authority import CERT_MANAGER, IssuerReference, KeptCertificate, kept_certificate
+from components.platform.authority import CERT_MANAGER, IssuerReference, KeptCertificate, issued
 
 LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING: Final = "https://acme-staging-v02.api.letsencrypt.org/directory"
@@ -125,20 +125,18 @@ class Certificate(Component):
             },
             opts=self.child(),
         )
-        secret = f"{name}-tls"
-        kept_certificate(
+        return issued(
             self,
             f"{name}-certificate",
             args.namespace,
             KeptCertificate(
                 name=name,
                 issuer=IssuerReference(name=name, kind="Issuer"),
-                secret=secret,
+                secret=f"{name}-tls",
                 dns_names=args.hosts,
             ),
             needs=[issuer],
         )
-        return pulumi.Output.from_input(secret)
 
     def _from_origin_ca(self, name: str, args: CertificateArgs, origin: OriginCa) -> pulumi.Output[str]:
         # Here, for the import takes two seconds, and only this way needs it.

@@ -170,7 +170,7 @@ class Authority(Component):
         *,
         ip_addresses: Sequence[str] = (),
         client: bool = False,
-    ) -> str:
+    ) -> pulumi.Output[str]:
         """Have a leaf certificate issued and kept: 90 days, renewed 30 days before, each time with a new key.
 
         Args:
@@ -183,24 +183,40 @@ class Authority(Component):
 
         Returns:
             The Secret's name, `<name>-tls`: `tls.crt`, `tls.key`, and `ca.crt` to trust the others by. Mount
-            it with `default_mode=0o440`: PostgreSQL refuses a key that others may read.
+            it with `default_mode=0o440`: PostgreSQL refuses a key that others may read. Whoever mounts it
+            comes after its Certificate.
         """
-        secret = f"{name}-tls"
-        kept_certificate(
+        return issued(
             owner,
             f"{name}-certificate",
             namespace,
             KeptCertificate(
                 name=name,
                 issuer=IssuerReference(name=self.issuer, kind="ClusterIssuer"),
-                secret=secret,
+                secret=f"{name}-tls",
                 dns_names=dns_names,
                 ip_addresses=ip_addresses,
                 usages=("digital signature", "server auth", *(("client auth",) if client else ())),
             ),
             needs=[self._cluster_issuer],
         )
-        return secret
+
+
+def issued(
+    owner: Component,
+    resource: str,
+    namespace: pulumi.Input[str],
+    certificate: KeptCertificate,
+    *,
+    needs: Sequence[pulumi.Resource] = (),
+) -> pulumi.Output[str]:
+    """As `kept_certificate`; the Secret's name, known once the Certificate is there.
+
+    A pod that began before it would wait for its Secret, and be waited for, while nobody had asked for that.
+    """
+    kept = kept_certificate(owner, resource, namespace, certificate, needs=needs)
+    # The one output that a preview knows, too.
+    return kept.urn.apply(lambda _: certificate.secret)
 
 
 def kept_certificate(

@@ -32,6 +32,10 @@ def hours(duration: str) -> int:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
+    def named(secret: str) -> str:
+        assert secret == "database-tls"
+        return secret
+
     def program() -> None:
         provider = pulumi_kubernetes.Provider("cluster", context="test")
         opts = pulumi.ResourceOptions(providers=[provider])
@@ -42,7 +46,7 @@ def recording() -> Recording:
         namespace = pulumi.Output.from_input("shop-data")
         names: list[pulumi.Input[str]] = ["database", pulumi.Output.concat("database.", namespace, ".svc")]
         secret = authority.issue(owner, "database", namespace, names, ip_addresses=["127.0.0.1"])
-        assert secret == "database-tls"
+        pulumi.export("secret", secret.apply(named))
         authority.issue(owner, "database-replica", namespace, ["replica"], client=True)
 
     return record(program)
@@ -158,3 +162,39 @@ def test_the_runbook_names_the_authority_that_the_program_makes(recordings: dict
     (issuer,) = [each.inputs["metadata"]["name"] for each in made]
     runbook = (ROOT / "docs/runbooks/rotate-internal-ca.md").read_text(encoding="utf-8")
     assert f"ISSUER={issuer} " in runbook
+
+
+def test_no_pod_is_made_before_the_certificates_that_it_mounts(recordings: dict[str, Recording]) -> None:
+    for stack, recording in recordings.items():
+        of = {
+            (made.inputs["metadata"]["namespace"], made.inputs["spec"]["secretName"]): made.urn
+            for made in recording.of_type(CERTIFICATE)
+        }
+        mounting = {
+            (resource.name, certificate)
+            for resource in recording.all.values()
+            for secret in mounted(resource.inputs)
+            if (certificate := of.get((resource.inputs["metadata"]["namespace"], secret)))
+        }
+        assert {"database-stateful-set", "api-deployment", "release-migrate-job", "release-snapshot-job"} <= {
+            name for name, _ in mounting
+        }
+        late = {
+            (name, certificate)
+            for name, certificate in mounting
+            if not any(
+                certificate in resource.options["depends_on"]
+                for resource in recording.all.values()
+                if resource.name == name
+            )
+        }
+        assert late == set(), stack
+
+
+def mounted(inputs: dict[str, Any]) -> set[str]:
+    """The Secrets that an object's pods mount, if it has any."""
+    spec = inputs.get("spec")
+    spec = spec.get("jobTemplate", {"spec": spec})["spec"] if isinstance(spec, dict) else {}
+    template = spec.get("template") if isinstance(spec, dict) else None
+    volumes = template["spec"].get("volumes", []) if isinstance(template, dict) and "spec" in template else []
+    return {each["secret"]["secretName"] for each in volumes if "secret" in each}
