@@ -1,5 +1,6 @@
 """Backups and the archive when something is wrong: nothing is lost, it is told, and the next run succeeds."""
 
+import os
 import re
 import shutil
 import signal
@@ -332,3 +333,17 @@ def test_a_new_database_never_writes_into_anothers_repository(tmp_path: Path) ->
                 60,
             )
         assert {key: path.read_bytes() for key, path in world.store.objects(BUCKET).items()} == before
+
+
+def test_a_monitor_lives_before_its_first_look_is_over_and_not_when_it_hangs(
+    world: BackupWorld, server: Container
+) -> None:
+    rule = Rule(user=world.store.user("monitor")[0])
+    with world.store.held(rule), world.monitor() as monitor:
+        eventually(lambda: rule.struck, "the first look is under way", 60)
+        assert monitor.pod.probe("monitor", monitor.container, "liveness") == (0, "")
+        begun = monitor.pod.volumes["metrics"] / "begun"
+        long_ago = time.time() - 1000
+        os.utime(begun, (long_ago, long_ago))
+        code, told = monitor.pod.probe("monitor", monitor.container, "liveness")
+        assert (code, "the last look was" in told) == (1, True), told

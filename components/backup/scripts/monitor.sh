@@ -68,6 +68,7 @@ look() {
 }
 
 sized=0
+: >"$METRICS_FOLDER/begun"
 : >"$work/known"
 while :; do
     if look; then
