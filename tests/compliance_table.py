@@ -371,7 +371,7 @@ CIS: Final = Standard(
         Control(
             reference="11.4",
             asks="a copy apart",
-            tests=("tests/unit/test_backup_buckets.py",),
+            tests=("tests/unit/test_backup_retention.py",),
             alerts=("BackupReplicaBehind",),
         ),
         Control(
