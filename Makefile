@@ -51,7 +51,8 @@ rollback: setup ## The workloads' images of the release before, deployed like an
 restore: setup ## The database of a moment: STACK=production TO='2026-11-20 14:03:00+00' [SCRATCH=1] [TABLE=public.orders]
 	@$(PY) -m settings.restore --stack '$(STACK)' $(if $(TO),--to '$(TO)') $(if $(SET),--set '$(SET)') \
 		$(if $(SCRATCH),--scratch) $(if $(TABLE),--table '$(TABLE)') $(if $(DUMP),--dump '$(DUMP)') \
-		$(if $(I_HAVE_ONE),--i-have-one) $(if $(NEW_CLUSTER),--new-cluster) $(if $(YES),--yes)
+		$(if $(I_HAVE_ONE),--i-have-one) $(if $(NEW_CLUSTER),--new-cluster) $(if $(YES),--yes) \
+		$(if $(filter local,$(STACK)),--up '$(PY) -m simulator node platform')
 
 .PHONY: adopt-edge
 adopt-edge: setup ## The import file for what STACK's Cloudflare zone has already, on stdout (LISTING=zone.json: without asking the API)

@@ -7,6 +7,7 @@ its own; both change nothing that is there. It ends with 2 if it refuses.
 """
 
 import argparse
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,8 @@ class Told:
     gone: bool
     have_one: bool
     sure: bool
+    up: Sequence[str]
+    """What brings the stack up."""
 
 
 def restore_of(text: str) -> int:
@@ -119,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--restore-namespace", default="fixia-restore", help="of copies that are looked into")
     parser.add_argument("--context", help="kubectl's; its current one unless told")
     parser.add_argument("--program", type=Path, default=Path.cwd())
+    parser.add_argument(
+        "--up", default="", help="the command that brings the stack up; `pulumi up` unless told"
+    )
     given = parser.parse_args(arguments)
     cluster = Cluster(given.namespace, given.context or None)
     try:
@@ -135,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gone=given.new_cluster,
             have_one=given.i_have_one,
             sure=given.yes,
+            up=shlex.split(given.up) or _pulumi(given.stack, sure=given.yes),
         )
         _restore(told, cluster)
     except (RefusedError, ClusterError, ValueError) as error:
@@ -146,26 +153,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _up(told, given.program, cluster)
 
 
+def _pulumi(stack: str, *, sure: bool) -> list[str]:
+    return ["pulumi", "up", "--stack", stack, "--policy-pack", "policies", *(["--yes"] if sure else [])]
+
+
 def _up(told: Told, program: Path, cluster: Cluster) -> int:
     print(
         "the pod says how far it is, also when pulumi no longer waits:\n"
         f"  kubectl -n {cluster.namespace} logs -f {DATABASE}-0 -c postgresql",
         flush=True,
     )
-    command = ["pulumi", "up", "--stack", told.stack, "--policy-pack", "policies"]
-    code = subprocess.run([*command, *(["--yes"] if told.sure else [])], cwd=program, check=False).returncode
+    code = subprocess.run(told.up, cwd=program, check=False).returncode
     if code:
         print(
-            f"pulumi ended with {code}; {told.file.name} tells of the restore all the same\n"
-            "  to do:  `pulumi up` once more, it is done once however often; or take `database.restore` out",
+            f"{told.up[0]} ended with {code}; {told.file.name} tells of the restore all the same\n"
+            f"  to do:  `{shlex.join(told.up)}` once more, it is done once however often; or take `database.restore` out",
             file=sys.stderr,
         )
     return code
 
 
 def _restore(told: Told, cluster: Cluster) -> None:
-    if not shutil.which("pulumi"):
-        raise RefusedError("pulumi: no such program; install it, or add it to PATH")
+    if not shutil.which(told.up[0]):
+        raise RefusedError(f"{told.up[0]}: no such program; install it, or add it to PATH")
     if not told.file.is_file():
         raise RefusedError(f"{told.file}: there is no such stack file; name a stack that has one")
     text = told.file.read_text(encoding="utf-8")

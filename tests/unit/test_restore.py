@@ -221,7 +221,7 @@ def test_a_pulumi_that_fails_leaves_an_operator_who_knows_what_to_do(
     assert fakes.run("--to", "latest", "--yes") == 255
     told = capsys.readouterr()
     assert "logs -f database-0 -c postgresql" in told.out
-    assert "`pulumi up` once more" in told.err
+    assert "once more, it is done once" in told.err
 
 
 def test_without_pulumi_nothing_is_begun(
