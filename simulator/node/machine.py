@@ -268,23 +268,31 @@ def _plug_in(place: Place) -> None:
             raise fault(place, f"`{' '.join(command)}` failed:\n{ended.tail()}")
 
 
-def _require_free(place: Place) -> None:
-    """Refuse a network that this machine reaches somebody else by."""
-    taken = []
+def taken(place: Place) -> list[str]:
+    """Return by what this machine reaches somebody else in a node's network; nothing if it is free.
+
+    Args:
+        place: the node's; it does not run.
+    """
+    found = []
     for link, addresses in psutil.net_if_addrs().items():
         for address in addresses:
             with contextlib.suppress(ValueError):
                 if ipaddress.ip_address(address.address) in place.network:
-                    taken.append(f"{link} has {address.address}")
+                    found.append(f"{link} has {address.address}")
     for line in processes.run(["ip", "-4", "route", "show"]).lines:
         target = line.split()[0] if line.split() else ""
         with contextlib.suppress(ValueError):
             if target != "default" and ipaddress.ip_network(target).overlaps(place.network):
-                taken.append(f"a route to {target}")
-    if taken:
+                found.append(f"a route to {target}")
+    return sorted(set(found))
+
+
+def _require_free(place: Place) -> None:
+    if found := taken(place):
         raise Fault(
             where=f"the node's network {place.network}",
-            found=f"this machine uses it: {'; '.join(sorted(set(taken)))}",
+            found=f"this machine uses it: {'; '.join(found)}",
             valid="a private network that nothing else here uses",
             do=f"name another: {NETWORK_SETTING}=10.214.0.0/16",
         )

@@ -63,11 +63,21 @@ def require_node() -> None:
         pytest.skip(f"no {', '.join(missing)}, and making them takes minutes: `make test-cluster`")
 
 
+def free(network: str, folder: Path) -> Place:
+    """A node's place in a network, or in the next one that nobody on this machine uses."""
+    first = int(IPv4Network(network).network_address)
+    for number in range(40):
+        address = first + (number << 16)
+        if machine.taken(place := Place(folder=folder, network=IPv4Network((address, 16)))) == []:
+            return place
+    raise AssertionError("this machine uses every network")
+
+
 @contextlib.contextmanager
 def place_of(network: str) -> Iterator[Place]:
     """A place that nobody else's node has; nothing of it is left afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fixia-node-", dir="/var/tmp"))
-    place = Place(folder=folder, network=IPv4Network(network))
+    place = free(network, folder)
     try:
         yield place
     finally:

@@ -1,9 +1,12 @@
 """A node that is taken down, or has crashed, leaves the machine as it was."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import psutil
@@ -17,6 +20,7 @@ from tests.cluster.test_node import PATIENCE_SECONDS, place_of, require_node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.node]
 
+MARK = re.compile(r"fixia[0-9a-f]{8}")
 SETTINGS = (
     "vm.overcommit_memory",
     "vm.panic_on_oom",
@@ -34,17 +38,23 @@ def run(*command: str | Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def observed() -> dict[str, object]:
-    """What there is on this machine that a node could have changed."""
+def observed(place: Place) -> dict[str, object]:
+    """What there is on this machine that a node could have changed; what has another node's mark is its own."""
     rootfs = catalogue.node_filesystem()
+
+    def ours(found: Iterable[str]) -> list[str]:
+        return sorted(one for one in found if set(MARK.findall(one)) <= {place.mark})
+
     return {
-        "mounts": sorted(
-            line.split(" ", 5)[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        "mounts": ours(
+            line.split(" ", 5)[4]
+            for line in Path("/proc/self/mountinfo").read_text().splitlines()
+            if "/fixia-" not in line or str(place.folder) in line
         ),
-        "links": sorted(psutil.net_if_stats()),
-        "routes": sorted(run("ip", "route", "show", "table", "all").splitlines()),
+        "links": ours(psutil.net_if_stats()),
+        "routes": ours(run("ip", "route", "show", "table", "all").splitlines()),
         "filters": run("chroot", rootfs, "iptables-save").count("\n-A"),
-        "groups": sorted(
+        "groups": ours(
             str(path) for root in cgroups.hierarchies() for path in root.iterdir() if path.is_dir()
         ),
         "settings": {
@@ -70,11 +80,11 @@ def processes_of(place: Place) -> list[str]:
 @pytest.mark.parametrize("crash", [None, "unshare", "supervisor"], ids=["asked", "holder", "supervisor"])
 def test_nothing_of_a_node_is_left(crash: str | None) -> None:
     require_node()
-    before = observed()
     with place_of("10.215.0.0/16") as place:
+        before = observed(place)
         node.up(place)
         assert processes_of(place)
-        assert observed() != before
+        assert observed(place) != before
         if crash == "unshare":
             holder = machine.running(place)
             assert holder
@@ -97,7 +107,7 @@ def test_nothing_of_a_node_is_left(crash: str | None) -> None:
         assert processes_of(place) == []
         assert machine.remains(place) == []
         assert not place.folder.exists()
-        assert observed() == before
+        assert observed(place) == before
         assert not node.down(place)
 
 
@@ -126,7 +136,8 @@ def test_a_network_that_is_in_use_is_refused(tmp_path: Path) -> None:
     addresses = [a.address for link in psutil.net_if_addrs().values() for a in link if a.family == 2]
     own = next(address for address in addresses if not address.startswith("127."))
     network = f"{own.rpartition('.')[0].rpartition('.')[0]}.0.0/16"
-    with place_of(network) as place, pytest.raises(Fault) as caught:
+    place = Place(folder=tmp_path / "node", network=IPv4Network(network))
+    with pytest.raises(Fault) as caught:
         machine.start(place, tmp_path, {"kubelet": tmp_path / "kubelet"})
 
     assert own in str(caught.value)

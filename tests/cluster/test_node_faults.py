@@ -9,7 +9,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from tests.cluster.test_node import (
     NAMESPACE,
     PATIENCE_SECONDS,
     Cluster,
+    free,
     place_of,
     pod_spec,
     require_node,
@@ -347,15 +347,15 @@ def test_a_full_disk_stops_new_pods_and_its_end_lets_them_run() -> None:
     """The disk is a real one of 6 GB; the kubelet says by itself that it is too full for more pods."""
     require_node()
     with small_disk(6) as mounted:
-        place = Place(folder=mounted / "node", network=IPv4Network("10.219.0.0/16"))
+        place = free("10.219.0.0/16", mounted / "node")
         try:
             with ready(place) as cluster:
                 cluster.apply(workload("Deployment", "crowded", 1, pod_spec("--save", "", "--dir", "/tmp")))
                 cluster.await_ready("Deployment", "crowded")
                 ballast = mounted / "ballast"
-                free = os.statvfs(mounted).f_bavail * os.statvfs(mounted).f_frsize
+                room = os.statvfs(mounted).f_bavail * os.statvfs(mounted).f_frsize
                 with ballast.open("wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, free - 30 * 10**6)
+                    os.posix_fallocate(file.fileno(), 0, room - 30 * 10**6)
 
                 def pressed() -> str:
                     metadata = {"name": NAME}
