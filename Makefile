@@ -125,7 +125,7 @@ test-platform: setup engine ## Heavy: the whole platform on such a node: it serv
 
 .PHONY: test-build
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py tests/unit/test_workflows.py
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py tests/artifact/test_logs.py tests/unit/test_workflows.py
 
 .PHONY: test-backup
 test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them

@@ -23,9 +23,10 @@ from settings.edge_shape import hosts_of
 from settings.model import Settings
 
 RESERVED: Final = (
-    *("alertmanager", "authority", "backups", "blackbox", "cache", "certificate", "cluster", "credentials"),
-    *("database", "deployed", "edge", "entrance", "grafana", "internet", "kube-state-metrics", "maintenance"),
-    *("node-exporter", "origin-pulls", "pool", "priorities", "prometheus", "release", "routes", "status"),
+    *("alertmanager", "authority", "backups", "blackbox", "cache", "certificate", "cluster", "collector"),
+    *("credentials", "database", "deployed", "edge", "entrance", "grafana", "internet"),
+    *("kube-state-metrics", "logs", "maintenance", "node-exporter", "origin-pulls", "pool", "priorities"),
+    *("prometheus", "release", "routes", "status", "traces"),
 )
 """Names of the platform's own parts, and of what `talksTo` knows besides workloads."""
 
@@ -138,6 +139,8 @@ def _largest(settings: Settings, namespace: str) -> list[tuple[Sequence[Requests
     monitoring = settings.monitoring
     if monitoring and monitoring.namespace == namespace:
         pods += consistency_monitoring.pods(monitoring)
+    if monitoring:
+        pods += consistency_monitoring.collectors(monitoring, namespace)
     released = settings.workloads.get(release.workload) if release else None
     if released and released.namespace == namespace:
         # Its steps run one after the other; the larger one is the new version with who tries it.

@@ -28,6 +28,7 @@ def refused(settings: Settings) -> Iterator[Disagreement]:
         yield from _errors(settings, section.errors)
     if section.status:
         yield from _status(settings, section, section.status)
+    yield from _alone(settings, section)
     if settings.stack.environment == "production" and section.alertmanager.replicas < 2:
         valid = "2 in production: one pod goes with its node, and nobody is told"
         yield Disagreement("monitoring.alertmanager.replicas", str(section.alertmanager.replicas), valid)
@@ -41,9 +42,43 @@ def pods(section: Monitoring) -> list[tuple[list[Resources], int]]:
         ([section.prometheus.resources], 1),
         ([section.alertmanager.resources], section.alertmanager.replicas),
         ([section.node_exporter.resources], section.most_nodes),
+        *([([section.logs.resources], 1)] if section.logs else []),
         # A release starts a new one before it stops the old one.
         *(([each.resources], 2) for each in replaced),
     ]
+
+
+def collectors(section: Monitoring, namespace: str) -> list[tuple[list[Resources], int]]:
+    """The collector's pods in a namespace, as `pods`.
+
+    Args:
+        section: what the settings say of it.
+        namespace: one of `platform.namespaces`.
+    """
+    collector = section.logs.collector if section.logs else None
+    if collector is None or collector.namespace != namespace:
+        return []
+    return [([collector.resources], section.most_nodes)]
+
+
+def _alone(settings: Settings, section: Monitoring) -> Iterator[Disagreement]:
+    """Whoever shared the collector's namespace could mount a node's folders too."""
+    if section.logs is None:
+        return
+    namespace = section.logs.collector.namespace
+    others = {
+        "monitoring.namespace": section.namespace,
+        **{f"workloads.{name}.namespace": each.namespace for name, each in settings.workloads.items()},
+        **{
+            f"{name}.namespace": getattr(settings, name).namespace
+            for name in ("database", "cache", "entrance")
+            if getattr(settings, name)
+        },
+    }
+    for path, other in others.items():
+        if other == namespace:
+            valid = "another namespace than the collector's, whose pods may mount folders of their node"
+            yield Disagreement(path, repr(other), valid)
 
 
 def _secrets(settings: Settings, section: Monitoring) -> Iterator[Disagreement]:

@@ -36,6 +36,7 @@ _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterab
     ("entrance", "foreignRoutes", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
     ("entrance", "certificate", "letsEncrypt", "token"): lambda data: _names(data, "secrets"),
     ("monitoring", "namespace"): lambda data: _names(data, "platform", "namespaces"),
+    ("monitoring", "logs", "collector", "namespace"): lambda data: _names(data, "platform", "namespaces"),
 }
 """Path of a name -> the declared names, read off the raw data, so that other faults don't hide these."""
 

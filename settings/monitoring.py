@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from settings.section import Section
 from settings.types import Bytes, Cidr, Image, Name, Subdomain, matching
-from settings.workload import Resources
+from settings.workload import COLLECTOR, Resources
 
 PROMETHEUS: Final = "prometheus"
 ALERTMANAGER: Final = "alertmanager"
@@ -18,6 +18,8 @@ NODE_EXPORTER: Final = "node-exporter"
 BLACKBOX: Final = "blackbox"
 DEPLOYED: Final = "deployed"
 STATUS: Final = "status"
+LOGS: Final = "logs"
+TRACES: Final = "traces"
 """The names of its parts, and of their Services."""
 
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -146,6 +148,29 @@ class Exporter(Section):
     resources: Resources
 
 
+class Collector(Section):
+    """What reads the logs of each node, and takes the workloads' traces."""
+
+    namespace: Name = Field(
+        default=COLLECTOR,
+        description="One of `platform.namespaces`, with nothing else in it: it may mount the node's logs.",
+    )
+    image: Image = Field(description="The OpenTelemetry Collector's contrib image, 0.157 or newer.")
+    resources: Resources
+
+
+class Logs(Section):
+    """What all containers write: who reads it, and who keeps it."""
+
+    image: Image = Field(description="Loki 3.7 or newer.")
+    resources: Resources
+    storage: Bytes = Field(default="10Gi", description="The volume; it can grow, never shrink.")
+    retention_days: Annotated[int, Field(ge=1, le=730)] = Field(
+        default=30, description="How long a line is kept; its volume must hold so much."
+    )
+    collector: Collector
+
+
 class Monitoring(Section):
     """Prometheus, Alertmanager, Grafana and what they ask."""
 
@@ -157,6 +182,7 @@ class Monitoring(Section):
     node_exporter: Exporter = Field(description="What each node says of itself.")
     blackbox: Exporter | None = Field(default=None, description="Left out: no host is asked from outside.")
     status: Status | None = Field(default=None, description="Left out: nobody outside is told.")
+    logs: Logs | None = Field(default=None, description="Left out: logs stay on the nodes.")
     receivers: Receivers
     errors: Errors | None = Field(default=None, description="Left out: errors are in the logs alone.")
     api_server: list[Cidr] = Field(

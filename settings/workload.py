@@ -19,6 +19,9 @@ CACHE: Final = "cache"
 POOL: Final = "pool"
 """In `talksTo`: the database, through its pool. Migrations alone go to it directly."""
 
+COLLECTOR: Final = "collector"
+"""In `talksTo`: who takes traces."""
+
 _CREDENTIAL: Final = re.compile(
     r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?|DSN)(?!.*_FILE$)"
 )

@@ -239,9 +239,9 @@ class Grafana(Component):
         return VolumeArgs(name="boards", projected=ProjectedVolumeSourceArgs(sources=sources))
 
     def _trusted(self, name: str, args: GrafanaArgs) -> VolumeArgs:
-        """The authority's certificate, which comes with one of its own; that one it does not need."""
+        """The authority's certificate, and one of its own, which it shows to who keeps logs and traces."""
         secret = args.authority.issue(self, name, args.namespace, [name], client=True)
-        return secret_volume("tls", secret, "ca.crt")
+        return secret_volume("tls", secret, *(() if args.logs or args.traces else ("ca.crt",)))
 
     def _service(self, name: str, args: GrafanaArgs, selector: Mapping[str, str]) -> Service:
         return Service(

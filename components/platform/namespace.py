@@ -23,10 +23,16 @@ from pulumi_kubernetes.networking.v1 import (
 
 from components.base import Component, Identity
 
+RESTRICTED: Final = "restricted"
+PRIVILEGED: Final = "privileged"
+"""What pods may be. Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+
+_PREFIX: Final = "pod-security.kubernetes.io"
+
 POD_SECURITY: Final = {
-    f"pod-security.kubernetes.io/{mode}{suffix}": value
+    f"{_PREFIX}/{mode}{suffix}": value
     for mode in ("enforce", "audit", "warn")
-    for suffix, value in (("", "restricted"), ("-version", "latest"))
+    for suffix, value in (("", RESTRICTED), ("-version", "latest"))
 }
 
 
@@ -54,17 +60,20 @@ class NamespaceArgs:
     Attributes:
         identity: whose it is.
         quota: its budget.
+        reads_nodes: whether its pods may mount folders of their node. It is none but the collector's: the
+            API server then lets in whatever anybody starts there, and only notes what is not restricted.
     """
 
     identity: Identity
     quota: Quota
+    reads_nodes: bool = False
 
 
 class Namespace(Component):
     """A namespace `<product>-<name>` in which nothing is allowed that nobody declared.
 
-    Pods must meet the `restricted` level, stay within the quota and, where they say nothing, get small
-    defaults. Traffic is denied in both directions, but for DNS.
+    Pods must meet the `restricted` level (but for the one that `reads_nodes`), stay within the quota and,
+    where they say nothing, get small defaults. Traffic is denied in both directions, but for DNS.
     """
 
     TYPE = "fixia:platform:Namespace"
@@ -77,7 +86,7 @@ class Namespace(Component):
         namespace = core.v1.Namespace(
             f"{name}-namespace",
             # The name is fixed: people type it, and a policy can read it before it exists.
-            metadata=self.metadata(name=f"{args.identity.product}-{name}", labels=POD_SECURITY),
+            metadata=self.metadata(name=f"{args.identity.product}-{name}", labels=levels(args.reads_nodes)),
             opts=self.child(),
         )
         self.namespace = namespace.metadata.name
@@ -146,3 +155,13 @@ class Namespace(Component):
             ),
             opts=self.child(),
         )
+
+
+def levels(reads_nodes: bool) -> dict[str, str]:
+    """The labels by which the API server judges pods.
+
+    Args:
+        reads_nodes: whether they may mount folders of their node.
+    """
+    # A folder of the node is beyond `baseline` too, and nothing is between that and `privileged`.
+    return {**POD_SECURITY, **({f"{_PREFIX}/enforce": PRIVILEGED} if reads_nodes else {})}

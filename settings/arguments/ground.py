@@ -55,8 +55,12 @@ def of_namespace(name: str, settings: Settings, identity: Identity) -> Namespace
     """One tier."""
     quota = settings.platform.namespaces[name].quota
     entered = settings.entrance and settings.entrance.node_ports and settings.entrance.namespace == name
+    logs = settings.monitoring.logs if settings.monitoring else None
+    collectors = logs.collector.namespace if logs else None
     return NamespaceArgs(
-        identity=identity, quota=Quota(**dict(quota), node_ports=len(ENTRANCE_PORTS) if entered else 0)
+        identity=identity,
+        quota=Quota(**dict(quota), node_ports=len(ENTRANCE_PORTS) if entered else 0),
+        reads_nodes=name == collectors,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +30,11 @@ from components.monitoring import (
 from components.monitoring.alertmanager import Alertmanager, AlertmanagerArgs
 from components.monitoring.application_alerts import at_entrance
 from components.monitoring.blackbox import Blackbox, BlackboxArgs
+from components.monitoring.collector import Collector, CollectorArgs
 from components.monitoring.deployed import CONFIG_MAP, Deployed, DeployedArgs
 from components.monitoring.grafana import Grafana, GrafanaArgs, SignOn, Sso, watched
 from components.monitoring.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
+from components.monitoring.logs import Logs, LogsArgs
 from components.monitoring.node_alerts import API_SERVER
 from components.monitoring.node_exporter import NodeExporter, NodeExporterArgs
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
@@ -47,12 +50,14 @@ from settings.monitoring import (
     DEPLOYED,
     GRAFANA,
     KUBE_STATE_METRICS,
+    LOGS,
     NODE_EXPORTER,
     PROMETHEUS,
     STATUS,
 )
 from settings.revision import revision
 from settings.types import tag_of
+from settings.workload import COLLECTOR
 
 PROGRAM: Final = Path(__file__).resolve().parents[2]
 """The folder of this program."""
@@ -101,6 +106,11 @@ def monitored(
     if section.blackbox:
         blackbox = Blackbox(BLACKBOX, _of_blackbox(section.blackbox, section, ground), opts)
         told.append(blackbox.watch)
+    logs = None
+    if section.logs:
+        logs = Logs(LOGS, _of_logs(section.logs, section, ground), opts)
+        collector = Collector(COLLECTOR, _of_collector(section.logs.collector, ground, logs), opts)
+        told += [logs.watch, collector.watch]
     if section.grafana:
         told.append(watched(GRAFANA, ground.identity, ground.namespaces[section.namespace]))
     probes = list(_probes(settings)) if blackbox else []
@@ -134,7 +144,7 @@ def monitored(
         for module in BOARDS:
             boards |= module.boards()
         shown = _of_grafana(section.grafana, section, settings, ground, prometheus, alertmanager, boards)
-        Grafana(GRAFANA, shown, opts)
+        Grafana(GRAFANA, replace(shown, logs=logs.endpoint if logs else None), opts)
     if section.status:
         StatusPage(STATUS, _of_status(section.status, section, settings, ground, prometheus), opts)
     Deployed(DEPLOYED, of_deployed(section, settings, ground, [*deployed.values()]), in_place)
@@ -297,6 +307,32 @@ def _of_status(
         shown=status.shown,
         title=f"Status of {settings.stack.domain}",
         priority_class=ground.priorities["background"],
+    )
+
+
+def _of_logs(logs: monitoring.Logs, section: monitoring.Monitoring, ground: Ground) -> LogsArgs:
+    return LogsArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=logs.image,
+        resources=resources(logs.resources),
+        authority=ground.authority,
+        retention_days=logs.retention_days,
+        storage=logs.storage,
+        priority_class=ground.priorities["standard"],
+        protect=ground.identity.environment == "production",
+    )
+
+
+def _of_collector(collector: monitoring.Collector, ground: Ground, logs: Logs) -> CollectorArgs:
+    return CollectorArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[collector.namespace],
+        image=collector.image,
+        resources=resources(collector.resources),
+        authority=ground.authority,
+        logs=logs.endpoint,
+        priority_class=ground.priorities["critical"],
     )
 
 

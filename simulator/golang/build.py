@@ -37,8 +37,8 @@ def build(program: Program, work: Path, progress: Progress) -> Path:
     env = toolchain.environment(go, work)
     module = work / "module"
     module.mkdir()
-    for name in ("go.mod", "go.sum"):
-        shutil.copy(program.folder / name, module)
+    for path in (program.folder / "go.mod", program.folder / "go.sum", *program.folder.glob("*.go")):
+        shutil.copy(path, module)
     binary = work / program.name
     command = [str(go), "build", "-v", "-trimpath", "-mod=readonly", "-buildvcs=false"]
     command += ["-ldflags", program.linker_flags, "-o", str(binary), program.package]

@@ -15,7 +15,8 @@ class Program:
         name: the binary's name.
         subject: what it is called in messages; also its folder's name in the cache.
         module: the Go module that it comes from; go.mod names its release, and nothing else does.
-        command: the main package's path within the module; `.` if it is the module's root.
+        command: the main package's path within the module; `.` if it is the module's root. Empty if the main
+            package is in `folder`, which puts it together from what modules bring.
         folder: holds go.mod and go.sum.
         stamps: Go variables that the linker sets; `{version}` in a value is the release without its `v`.
         asks: the arguments by which the program says its version.
@@ -41,6 +42,8 @@ class Program:
     @property
     def package(self) -> str:
         """The import path of its main package."""
+        if not self.command:
+            return "."
         return posixpath.normpath(f"{self.module}/{self.command}")
 
     @property

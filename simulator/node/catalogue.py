@@ -87,6 +87,10 @@ SOURCES: Final = MappingProxyType(
         "registry.k8s.io/kube-state-metrics/kube-state-metrics": Source(
             program="kube-state-metrics", stands_in="kube-state-metrics built from its source"
         ),
+        "docker.io/grafana/loki": Source(program="loki", stands_in="Loki built from its source"),
+        "docker.io/otel/opentelemetry-collector-contrib": Source(
+            program="otelcol", stands_in="the collector built from its makers' source, with the parts in use"
+        ),
         "quay.io/prometheus/prometheus": Source(
             folder="prometheus", stands_in="Debian's prometheus, of another release"
         ),

@@ -72,6 +72,27 @@ _ALL: Final = (
         build_bytes=4 * 10**9,
         kept_bytes=60 * 10**6,
     ),
+    _program(
+        "loki",
+        module="github.com/grafana/loki/v3",
+        command="cmd/loki",
+        stamps={"github.com/grafana/loki/v3/pkg/util/build.Version": "{version}"},
+        asks=("-version",),
+        minutes="fifteen minutes",
+        build_bytes=10 * 10**9,
+        kept_bytes=160 * 10**6,
+    ),
+    # The parts that the platform's configuration names; its makers' image has some two hundred more.
+    _program(
+        "otelcol",
+        module="go.opentelemetry.io/collector/otelcol",
+        command="",
+        stamps={"main.version": "{version}"},
+        asks=("--version",),
+        minutes="ten minutes",
+        build_bytes=8 * 10**9,
+        kept_bytes=70 * 10**6,
+    ),
     # It knows the syntax of workflows and the types of their expressions.
     _program(
         "actionlint",

@@ -24,9 +24,11 @@ from components.ingress.entrance import Entrance
 from components.ingress.routes import Routes
 from components.monitoring.alertmanager import Alertmanager
 from components.monitoring.blackbox import Blackbox
+from components.monitoring.collector import Collector
 from components.monitoring.deployed import Deployed
 from components.monitoring.grafana import Grafana
 from components.monitoring.kube_state_metrics import KubeStateMetrics
+from components.monitoring.logs import Logs
 from components.monitoring.node_exporter import NodeExporter
 from components.monitoring.prometheus import Prometheus
 from components.monitoring.status_page import StatusPage
@@ -39,19 +41,9 @@ from tests.recorder import ROOT, Recording, provider_name, record
 
 COMPONENTS: list[type[Component]] = [
     *(Access, Alertmanager, Authority, Backups, Blackbox, Buckets, Cache, Certificate, CloudflareEdge),
-    *(
-        Connections,
-        Credentials,
-        Database,
-        Deployed,
-        Entrance,
-        Grafana,
-        KubeStateMetrics,
-        Maintenance,
-        Namespace,
-    ),
-    *(NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes, Snapshot, StatusPage, Step),
-    Workload,
+    *(Collector, Connections, Credentials, Database, Deployed, Entrance, Grafana, KubeStateMetrics, Logs),
+    *(Maintenance, Namespace, NodeExporter, OriginPulls, Pool, Priorities, Prometheus, Release, Routes),
+    *(Snapshot, StatusPage, Step, Workload),
 ]
 IN_NO_STACK: set[type[Component]] = {CloudNativeDatabase}
 """Alternatives that no stack of this repository has chosen; their own tests hold what is held here."""
@@ -75,9 +67,11 @@ TOKENS = {
     "fixia:ingress:Routes",
     "fixia:monitoring:Alertmanager",
     "fixia:monitoring:Blackbox",
+    "fixia:monitoring:Collector",
     "fixia:monitoring:Deployed",
     "fixia:monitoring:Grafana",
     "fixia:monitoring:KubeStateMetrics",
+    "fixia:monitoring:Logs",
     "fixia:monitoring:NodeExporter",
     "fixia:monitoring:Prometheus",
     "fixia:monitoring:StatusPage",

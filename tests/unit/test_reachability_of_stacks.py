@@ -80,6 +80,8 @@ KUBE_STATE_METRICS: Final = "fixia-monitoring/deployment/kube-state-metrics"
 ALERTMANAGER: Final = "fixia-monitoring/statefulset/alertmanager"
 GRAFANA: Final = "fixia-monitoring/deployment/grafana"
 BLACKBOX: Final = "fixia-monitoring/deployment/blackbox"
+LOGS: Final = "fixia-monitoring/statefulset/logs"
+COLLECTOR: Final = "fixia-collector/daemonset/collector"
 
 SCRAPED: Final = (
     *(("fixia-data/deployment/backups-monitor", 9188), ("fixia-data/deployment/pool", 9127)),
@@ -87,6 +89,7 @@ SCRAPED: Final = (
     *(("fixia-ingress/deployment/entrance", 9100), ("fixia-monitoring/daemonset/node-exporter", 9100)),
     *((GRAFANA, 3000), (KUBE_STATE_METRICS, 8080), (KUBE_STATE_METRICS, 8081)),
     *((ALERTMANAGER, 9093), (PROMETHEUS, 9090)),
+    *((LOGS, 3101), (COLLECTOR, 8888), (COLLECTOR, 8889)),
 )
 """Whom Prometheus asks beside the workloads, and on which port."""
 MEASURED: Final = 9464
@@ -102,8 +105,10 @@ WATCHERS: Final[Mapping[str, Part]] = {
         pods=PROMETHEUS, listens=[(PROMETHEUS, "TCP", 9090)], calls=["dns", "api-server", "scraped"]
     ),
     "grafana": Part(
-        pods=GRAFANA, listens=[(GRAFANA, "TCP", 3000)], calls=["dns", "prometheus", "alertmanager"]
+        pods=GRAFANA, listens=[(GRAFANA, "TCP", 3000)], calls=["dns", "prometheus", "alertmanager", "logs"]
     ),
+    "logs": Part(pods=LOGS, listens=[(LOGS, "TCP", 3100)], calls=["dns"]),
+    "collector": Part(pods=COLLECTOR, calls=["dns", "logs"]),
     "kube-state-metrics": Part(pods=KUBE_STATE_METRICS, calls=["dns", "api-server"]),
     "node-exporter": Part(pods="fixia-monitoring/daemonset/node-exporter", calls=["dns"]),
     "gossip": Part(listens=[(ALERTMANAGER, "TCP", 9094)]),
