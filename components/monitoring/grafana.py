@@ -241,7 +241,8 @@ class Grafana(Component):
     def _trusted(self, name: str, args: GrafanaArgs) -> VolumeArgs:
         """The authority's certificate, and one of its own, which it shows to who keeps logs and traces."""
         secret = args.authority.issue(self, name, args.namespace, [name], client=True)
-        return secret_volume("tls", secret, *(() if args.logs or args.traces else ("ca.crt",)))
+        own = ("tls.crt", "tls.key") if args.logs or args.traces else ()
+        return secret_volume("tls", secret, "ca.crt", *own)
 
     def _service(self, name: str, args: GrafanaArgs, selector: Mapping[str, str]) -> Service:
         return Service(
