@@ -76,7 +76,7 @@ def test_the_components_register_what_they_annotate(recording: Recording) -> Non
         "claim": "logs-data-made-up",
     }
     (read,) = recording.of_type("fixia:monitoring:Collector")
-    assert read.outputs == {"daemon_set": "collector", "service": None}
+    assert read.outputs == {"daemon_set": "collector"}
 
 
 def test_lokis_volume_outlives_it_and_can_grow(recording: Recording) -> None:
