@@ -37,7 +37,7 @@ def used(api: Copy) -> None:
 def test_the_application_tells_what_is_asked_for(recordings: Mapping[str, Recording], tmp_path: Path) -> None:
     app, copies = application_or_skip(tmp_path), {}
     with servers(app) as services, ExitStack() as stack:
-        for role in ("api", "worker"):
+        for role in ("api", "worker", "realtime"):
             spec = deployed(recordings["staging"], role)
             (container,) = spec["containers"]
             pod = AppPod(tmp_path / role, recordings["staging"], spec, services)

@@ -16,6 +16,7 @@ from simulator.images.container import Container
 from tests.artifact.backup_world import BUCKET, CIPHER, REPLICA, BackupWorld, backup_world
 from tests.artifact.pod import eventually
 from tests.artifact.s3_proxy import Rule
+from tests.artifact.test_alert_metrics import wanted
 
 pytestmark = pytest.mark.heavy
 
@@ -81,6 +82,10 @@ def test_the_monitor_tells_prometheus_what_there_is(world: BackupWorld, server: 
     assert found["backup_promised_rpo_seconds"] == 300
     assert found["backup_promised_rto_seconds"] == 1800
     assert found["backup_database_size_bytes"] > found["backup_repository_size_bytes"] / 2 > 0
+    # These are known once a copy was restored.
+    measured = {"backup_measured_rpo_seconds", "backup_measured_rto_seconds"}
+    told = {name for name in wanted("backup_") if re.search(rf"^{name}\b", text, re.MULTILINE)}
+    assert wanted("backup_").keys() - told == measured
     # Nothing but ours: no metrics of the node or of the exporter's own process.
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert {name for name in names if not name.startswith(("backup_", "node_textfile_", "node_scrape_"))} <= {

@@ -1,5 +1,6 @@
 """The real kube-state-metrics as its pod runs it, before a stand-in for the API server."""
 
+import contextlib
 import os
 import re
 import urllib.error
@@ -18,13 +19,14 @@ from components.monitoring.kube_state_metrics import (
     KubeStateMetrics,
     KubeStateMetricsArgs,
 )
-from components.network import Addresses, endpoint
+from components.network import Addresses
 from components.pods import Resources
 from simulator.golang.install import installed, kept
 from simulator.images.container import Bind, run_in
 from simulator.programs import registry
 from tests.artifact.pod import PATIENCE_SECONDS, RecordedPod, eventually, free_port, sign, system
 from tests.artifact.prometheus_pod import IDENTITY, TOKEN, ApiServer
+from tests.artifact.test_alert_metrics import scraped, unseen, wanted
 from tests.recorder import Recording, record
 
 PROGRAM = "/kube-state-metrics"
@@ -112,13 +114,77 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def fill(api: ApiServer) -> None:
-    api.node("node-1", 10250)
-    api.pod("shop-1", endpoint(IDENTITY, "shop", "fixia-app", 9000))
-    there = {"name": "shop", "namespace": "fixia-app"}
+    """One object of each kind on a bad day, as a real cluster has them after a while."""
+    then = "2026-01-01T00:00:00Z"
     of_pods: dict[str, Any] = {"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {}}}
-    there["creationTimestamp"] = "2026-01-01T00:00:00Z"
+
+    def put(resource: str, kind: str, version: str, **parts: Any) -> None:
+        there = {"name": "shop", "namespace": "fixia-app", "uid": "u", "creationTimestamp": then}
+        api.put(resource, kind, version, {"metadata": there, **parts})
+
+    def condition(kind: str, status: str, reason: str = "Because") -> dict[str, str]:
+        return {"type": kind, "status": status, "reason": reason, "lastTransitionTime": then}
+
+    node = {
+        "metadata": {"name": "node-1"},
+        "spec": {"unschedulable": True},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "allocatable": {"cpu": "2", "memory": "4Gi", "pods": "110"},
+            "conditions": [condition("Ready", "True")],
+            "nodeInfo": {"kubeletVersion": "v1.35.0"},
+        },
+    }
+    api.put("nodes", "Node", "v1", node)
     api.put("namespaces", "Namespace", "v1", {"metadata": {"name": "fixia-app"}})
-    api.put("deployments", "Deployment", "apps/v1", {"metadata": there, "spec": {"replicas": 2, **of_pods}})
+    waiting = {
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "restartCount": 3,
+        "image": "i",
+        "imageID": "",
+    }
+    killed = {"lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
+    amount = {"cpu": "100m", "memory": "64Mi"}
+    pod = {
+        "metadata": {"name": "shop-1", "namespace": "fixia-app", "uid": "u", "creationTimestamp": then},
+        "spec": {
+            "nodeName": "node-1",
+            "initContainers": [{"name": "first", "image": "i"}],
+            "containers": [
+                {"name": "one", "image": "i", "resources": {"limits": amount, "requests": amount}}
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "conditions": [condition("Ready", "False")],
+            "initContainerStatuses": [{"name": "first", **waiting}],
+            "containerStatuses": [{"name": "one", **waiting, **killed}],
+        },
+    }
+    api.put("pods", "Pod", "v1", pod)
+    stuck = condition("Progressing", "False", "ProgressDeadlineExceeded")
+    status: dict[str, Any] = {"replicas": 2, "availableReplicas": 1, "conditions": [stuck]}
+    put("deployments", "Deployment", "apps/v1", spec={"replicas": 2, **of_pods}, status=status)
+    status = {"replicas": 2, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "b"}
+    put("statefulsets", "StatefulSet", "apps/v1", spec={"replicas": 2, **of_pods}, status=status)
+    status = {"desiredNumberScheduled": 2, "numberReady": 1, "updatedNumberScheduled": 1}
+    put("daemonsets", "DaemonSet", "apps/v1", spec=of_pods, status=status)
+    scaled = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"}
+    status = {"currentReplicas": 2, "desiredReplicas": 3, "conditions": [condition("ScalingLimited", "True")]}
+    spec: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": scaled}
+    put("horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling/v2", spec=spec, status=status)
+    spec = {"schedule": "0 2 * * *", "suspend": False, "jobTemplate": {"spec": of_pods}}
+    status = {"lastSuccessfulTime": then, "lastScheduleTime": then}
+    put("cronjobs", "CronJob", "batch/v1", spec=spec, status=status)
+    failed = condition("Failed", "True", "BackoffLimitExceeded")
+    status = {"startTime": then, "active": 1, "failed": 1, "conditions": [failed]}
+    put("jobs", "Job", "batch/v1", spec=of_pods, status=status)
+    status = {"expectedPods": 2, "disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 2}
+    put("poddisruptionbudgets", "PodDisruptionBudget", "policy/v1", spec={}, status=status)
+    put("persistentvolumeclaims", "PersistentVolumeClaim", "v1", spec={}, status={"phase": "Bound"})
+    quota = {"hard": {"pods": "10"}, "used": {"pods": "9"}}
+    put("resourcequotas", "ResourceQuota", "v1", spec={"hard": {"pods": "10"}}, status=quota)
 
 
 def test_it_answers_its_probes(world: World) -> None:
@@ -155,3 +221,15 @@ def test_every_metric_that_its_alerts_ask_for_is_there(world: World) -> None:
     asked = {name for alert in ALERTS for name in re.findall(r"\bkube_\w+_\w+", alert.expression)}
     text = world.ask("/metrics")[1] + world.ask("/metrics", world.telemetry_port)[1]
     assert asked <= set(re.findall(r"^(kube_\w+)", text, re.MULTILINE))
+
+
+def test_all_that_alerts_boards_and_runbooks_ask_of_objects_is_told(world: World) -> None:
+    def seen() -> dict[str, set[str]]:
+        return scraped(world.ask("/metrics")[1])
+
+    objects = "kube_(?!state_metrics)"
+    assert len(wanted(objects)) > 30
+    # Kinds are listed one after the other.
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: not unseen(objects, seen()), "all is told")
+    assert unseen(objects, seen()) == []

@@ -13,6 +13,7 @@ from components.monitoring.deployed import CONFIG_MAP, Deployed, DeployedArgs
 from components.monitoring.node_exporter import COLLECTORS, NodeExporter, NodeExporterArgs
 from components.pods import Resources
 from tests.artifact.pod import RecordedPod, eventually, free_port
+from tests.artifact.test_alert_metrics import RUN, scraped, unseen
 from tests.recorder import record
 
 PROGRAM = "prometheus-node-exporter"
@@ -78,6 +79,7 @@ def test_it_tells_what_the_platform_says_of_itself(told: str) -> None:
     assert 'platform_policy_exemption_ends_seconds{policy="min-replicas"} 1.7672256e+09' in told
     assert 'platform_policy_lowered{level="advisory",policy="pdb-per-workload"} 1' in told
     assert "node_textfile_scrape_error 0" in told
+    assert unseen(RUN["the platform's own facts"], scraped(told)) == []
 
 
 def collectors(text: str) -> dict[str, bool]:
