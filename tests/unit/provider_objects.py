@@ -131,6 +131,10 @@ OBJECTS: Final[dict[str, dict[str, Any]]] = {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader"},
         "subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "shop"}],
     },
+    "rbac.authorization.k8s.io/v1:Role": {
+        "metadata": {"name": "system:reader"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    },
     "rbac.authorization.k8s.io/v1:RoleBinding": {
         "metadata": {"name": "system:reader"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},

@@ -128,6 +128,67 @@ BROKEN: list[tuple[str, Any, str]] = [
         {"privileged": True, "allowPrivilegeEscalation": False},
         f"{CONTAINER}.securityContext.allowPrivilegeEscalation: a privileged container needs it",
     ),
+    (
+        f"{FIRST}/envFrom",
+        [{"prefix": "A_"}],
+        f"{CONTAINER}.envFrom[0]: expected exactly one of configMapRef and secretRef",
+    ),
+    (
+        f"{FIRST}/envFrom",
+        [{"configMapRef": {}}],
+        f"{CONTAINER}.envFrom[0].configMapRef.name: missing required property",
+    ),
+    (f"{FIRST}/livenessProbe", {"exec": {}}, f"{PROBE}.exec.command: missing required property"),
+    (
+        f"{FIRST}/livenessProbe",
+        {"tcpSocket": {"port": 1}, "periodSeconds": -1},
+        f"{PROBE}.periodSeconds: expected at least 0",
+    ),
+    (
+        f"{FIRST}/lifecycle",
+        {"preStop": {"sleep": {"seconds": 31}}},
+        f"{CONTAINER}.lifecycle.preStop.sleep.seconds: expected from 0 to 30, found 31",
+    ),
+    (
+        f"{POD}/initContainers",
+        [{"name": "first", "image": "a", "readinessProbe": {"tcpSocket": {"port": 1}}}],
+        "spec.template.spec.initContainers[0].readinessProbe: expected restartPolicy Always",
+    ),
+    (
+        f"{POD}/tolerations",
+        [{"effect": "NoSchedule"}],
+        "spec.template.spec.tolerations[0].operator: expected Exists",
+    ),
+    (
+        f"{POD}/topologySpreadConstraints",
+        [{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "spec.template.spec.topologySpreadConstraints[0].maxSkew: expected at least 1",
+    ),
+    (
+        f"{POD}/volumes/0/emptyDir/sizeLimit",
+        "1 GB",
+        "spec.template.spec.volumes[0].emptyDir.sizeLimit: expected a quantity",
+    ),
+    (
+        f"{POD}/volumes/1",
+        {
+            "name": "x",
+            "projected": {
+                "sources": [{"secret": {"name": name, "items": [{"key": "k", "path": "p"}]}} for name in "ab"]
+            },
+        },
+        "spec.template.spec.volumes[1].projected.sources[1].secret.items[0].path: duplicate path 'p'",
+    ),
+    (
+        f"{POD}/volumes/1",
+        {"name": "x", "ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"]}}}},
+        "spec.template.spec.volumes[1].ephemeral.volumeClaimTemplate.spec.resources.requests.storage: missing",
+    ),
+    (
+        f"{POD}/securityContext",
+        {"fsGroup": -1},
+        "spec.template.spec.securityContext.fsGroup: expected at least 0",
+    ),
 ]
 """Of the good Deployment: a path, what is put there, and how the refusal begins."""
 

@@ -134,6 +134,72 @@ BROKEN: list[tuple[str, str, Any, str]] = [
         REMOVED,
         "subjects[0].namespace: missing required property",
     ),
+    ("apps/v1:Deployment", "spec/replicas", -1, "spec.replicas: expected at least 0"),
+    (
+        "apps/v1:Deployment",
+        "spec/strategy/rollingUpdate",
+        {"maxSurge": "a quarter"},
+        "spec.strategy.rollingUpdate.maxSurge: expected a number or a percentage",
+    ),
+    ("apps/v1:Deployment", "spec/template/spec", REMOVED, "spec.template.spec.containers: missing"),
+    ("batch/v1:CronJob", "spec/timeZone", "Mars/Olympus", "spec.timeZone: expected a time zone"),
+    ("batch/v1:CronJob", "spec/jobTemplate/spec", REMOVED, "spec.jobTemplate.spec.template: missing"),
+    (
+        "batch/v1:CronJob",
+        "spec/jobTemplate/spec/podFailurePolicy",
+        {"rules": [{"action": "Ignore"}]},
+        "spec.jobTemplate.spec.podFailurePolicy.rules[0]: expected one of",
+    ),
+    ("core/v1:Service", "spec/clusterIP", "none", "spec.clusterIP: expected an IP address"),
+    ("core/v1:Service", "spec", REMOVED, "spec.ports: missing required property"),
+    (
+        "core/v1:LimitRange",
+        "spec/limits/1",
+        {"type": "Container"},
+        "spec.limits[1].type: duplicate type 'Container'",
+    ),
+    (
+        "autoscaling/v2:HorizontalPodAutoscaler",
+        "spec/scaleTargetRef/apiVersion",
+        REMOVED,
+        "spec.scaleTargetRef.apiVersion: missing required property",
+    ),
+    (
+        "autoscaling/v2:HorizontalPodAutoscaler",
+        "spec/metrics",
+        [{"type": "Resource"}],
+        "spec.metrics[0].resource: missing required property",
+    ),
+    (
+        "autoscaling/v2:HorizontalPodAutoscaler",
+        "spec/behavior",
+        {"scaleUp": {"policies": []}},
+        "spec.behavior.scaleUp.policies: expected at least one policy",
+    ),
+    (
+        "networking.k8s.io/v1:Ingress",
+        "spec/rules/0/http/paths/0/backend/service/port",
+        {},
+        "spec.rules[0].http.paths[0].backend.service.port: expected name or number",
+    ),
+    (
+        "networking.k8s.io/v1:NetworkPolicy",
+        "spec/policyTypes",
+        ["Egress", "Egress", "Ingress"],
+        "spec.policyTypes: expected at most two",
+    ),
+    (
+        "rbac.authorization.k8s.io/v1:Role",
+        "rules/0/apiGroups",
+        [],
+        "rules[0].apiGroups: missing required property",
+    ),
+    (
+        "rbac.authorization.k8s.io/v1:RoleBinding",
+        "roleRef/apiGroup",
+        "rbac",
+        "roleRef.apiGroup: expected rbac.authorization.k8s.io",
+    ),
 ]
 """Of the good object of a kind: a path, what is put there, and how the refusal begins."""
 
