@@ -136,7 +136,7 @@ def test_a_network_that_is_in_use_is_refused(tmp_path: Path) -> None:
     addresses = [a.address for link in psutil.net_if_addrs().values() for a in link if a.family == 2]
     own = next(address for address in addresses if not address.startswith("127."))
     network = f"{own.rpartition('.')[0].rpartition('.')[0]}.0.0/16"
-    place = Place(folder=tmp_path / "node", network=IPv4Network(network))
+    place = Place(folder=Path("/var/tmp/fixia-refused"), network=IPv4Network(network))
     with pytest.raises(Fault) as caught:
         machine.start(place, tmp_path, {"kubelet": tmp_path / "kubelet"})
 
