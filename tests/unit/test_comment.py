@@ -1,7 +1,8 @@
 """The comment of a pull request: recorded previews, and the comments that reviewers get of them.
 
-Recorded are the reports and costs of real previews of this program, each with one change. After a wanted change
-of the comment, `python -m tests.unit.test_comment` writes the expected ones anew: read their difference.
+Recorded are the reports and costs of real previews of this program, each with one change; `python -m
+tests.record_comments` records them anew. After a wanted change of the comment, `python -m tests.unit.test_comment`
+writes the expected ones anew. Read the difference of either.
 """
 
 import json
@@ -159,6 +160,11 @@ def test_a_cost_that_stays_is_one_line() -> None:
     assert "Stays at $1.00 to $2.00 in a month" in text
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Write every expected comment anew."""
     for each in CASES:
         (DATA / f"{each}.md").write_text(rendered(each), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

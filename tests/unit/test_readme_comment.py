@@ -43,6 +43,11 @@ def test_it_stands_on_the_first_screen_below_the_two_commands() -> None:
     assert len((before + shown).splitlines()) <= _SCREEN
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Put the recorded comment into the README."""
     first, _, last = parts(README.read_text(encoding="utf-8"))
     README.write_text(first + _BEGIN + quoted(COMMENT.read_text(encoding="utf-8")) + last, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
