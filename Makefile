@@ -52,7 +52,7 @@ restore: setup ## The database of a moment: STACK=production TO='2026-11-20 14:0
 	@$(PY) -m settings.restore --stack '$(STACK)' $(if $(TO),--to '$(TO)') $(if $(SET),--set '$(SET)') \
 		$(if $(SCRATCH),--scratch) $(if $(TABLE),--table '$(TABLE)') $(if $(DUMP),--dump '$(DUMP)') \
 		$(if $(I_HAVE_ONE),--i-have-one) $(if $(NEW_CLUSTER),--new-cluster) $(if $(YES),--yes) \
-		$(if $(filter local,$(STACK)),--up '$(PY) -m simulator node platform')
+		$(if $(filter local,$(STACK)),--up '$(PY) -m simulator node platform$(if $(NEW_CLUSTER), -- --refresh)')
 
 .PHONY: adopt-edge
 adopt-edge: setup ## The import file for what STACK's Cloudflare zone has already, on stdout (LISTING=zone.json: without asking the API)

@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gone=given.new_cluster,
             have_one=given.i_have_one,
             sure=given.yes,
-            up=shlex.split(given.up) or _pulumi(given.stack, sure=given.yes),
+            up=shlex.split(given.up) or _pulumi(given.stack, sure=given.yes, gone=given.new_cluster),
         )
         _restore(told, cluster)
     except (RefusedError, ClusterError, ValueError) as error:
@@ -153,8 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _up(told, given.program, cluster)
 
 
-def _pulumi(stack: str, *, sure: bool) -> list[str]:
-    return ["pulumi", "up", "--stack", stack, "--policy-pack", "policies", *(["--yes"] if sure else [])]
+def _pulumi(stack: str, *, sure: bool, gone: bool) -> list[str]:
+    command = ["pulumi", "up", "--stack", stack, "--policy-pack", "policies"]
+    # The state may still tell of what the old cluster had.
+    return [*command, *(["--refresh"] if gone else []), *(["--yes"] if sure else [])]
 
 
 def _up(told: Told, program: Path, cluster: Cluster) -> int:
@@ -167,7 +169,8 @@ def _up(told: Told, program: Path, cluster: Cluster) -> int:
     if code:
         print(
             f"{told.up[0]} ended with {code}; {told.file.name} tells of the restore all the same\n"
-            f"  to do:  `{shlex.join(told.up)}` once more, it is done once however often; or take `database.restore` out",
+            f"  to do:  `{shlex.join(told.up)}` once more, it is done once however often;\n"
+            "          or take `database.restore` out",
             file=sys.stderr,
         )
     return code
