@@ -294,7 +294,8 @@ class Backups(Component):
         )
         Deployment(
             name,
-            metadata=ObjectMetaArgs(namespace=args.namespace, labels=labels),
+            # Fixed: runbooks and `make restore` name it.
+            metadata=ObjectMetaArgs(name=name, namespace=args.namespace, labels=labels),
             spec=rolling(pod, ObjectMetaArgs(labels=labels), self.metrics.pods, replicas=1),
             opts=self.child(),
         )

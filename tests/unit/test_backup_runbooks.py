@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.recorder import ROOT
+from tests.recorder import ROOT, Recording
 
 NAMED = re.compile(r'(docs/runbooks/[a-z0-9-]+\.md)(?:, \\?"([^"\\]+)\\?")?')
 SCRIPTS = ("components/backup/scripts", "images/backup/rootfs", "images/postgres/rootfs")
@@ -29,3 +29,30 @@ def test_scripts_name_several() -> None:
 def test_a_runbook_that_a_script_names_is_there(page: str, word: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     assert word.lower() in text.lower(), f"{page} says nothing of {word!r}"
+
+
+KINDS = {
+    "deploy": "kubernetes:apps/v1:Deployment",
+    "deployment": "kubernetes:apps/v1:Deployment",
+    "cronjob": "kubernetes:batch/v1:CronJob",
+    "statefulset": "kubernetes:apps/v1:StatefulSet",
+}
+
+
+def test_what_the_runbooks_call_by_its_name_has_that_name_in_the_cluster(recording: Recording) -> None:
+    """A name that the engine makes up is known to nobody at night."""
+    called = {
+        (page.name, KINDS[kind], name)
+        for page in (ROOT / "docs/runbooks").glob("*.md")
+        for kind, name in re.findall(
+            r"-n fixia-(?:data|restore) .*?\b(deploy|deployment|cronjob|statefulset)/([a-z0-9-]+)",
+            page.read_text(encoding="utf-8"),
+        )
+    }
+    assert ("disaster-bad-deploy.md", KINDS["deploy"], "backups-monitor") in called
+    named = {
+        (resource.type, resource.inputs["metadata"].get("name"))
+        for kind in set(KINDS.values())
+        for resource in recording.of_type(kind)
+    }
+    assert {each for each in called if each[1:] not in named} == set()
