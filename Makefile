@@ -113,7 +113,7 @@ test-up: setup engine ## Heavy: whole stacks up through the real engine, and dep
 
 .PHONY: test-cluster
 test-cluster: setup engine ## Every object judged by a real Kubernetes API server (built at the first time: 6 to 8 minutes)
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -m 'not node and not platform' tests/cluster
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -m 'not node and not platform and not runbooks' tests/cluster
 
 .PHONY: test-node
 test-node: setup ## Heavy: a whole Kubernetes on this machine, by Linux and root; its programs are built at the first time
@@ -122,6 +122,10 @@ test-node: setup ## Heavy: a whole Kubernetes on this machine, by Linux and root
 .PHONY: test-platform
 test-platform: setup engine ## Heavy: the whole platform on such a node: it serves, its jobs succeed, and all of it is watched
 	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -m platform tests/cluster
+
+.PHONY: test-runbooks
+test-runbooks: setup engine ## Heavy: each disaster on such a node, ended by its runbook's own commands
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -s -m runbooks tests/cluster
 
 .PHONY: test-build
 test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built

@@ -24,7 +24,7 @@ from simulator.node import machine, node, programs
 from simulator.node.place import FOLDER_SETTING, Place, chosen
 from tests.cluster.runbooks import STACK, Operator, Page, Writer, copied
 
-pytestmark = [pytest.mark.cluster, pytest.mark.node]
+pytestmark = [pytest.mark.cluster, pytest.mark.runbooks]
 
 RPO_SECONDS = 300
 NETWORK = "10.219.0.0/16"
@@ -245,8 +245,8 @@ def test_a_cluster_that_is_lost(operator: Operator, orders: list[str], tmp_path:
     page = Page.of("disaster-cluster-lost")
     archived(operator)
     place = operator.place
-    for part in (place.objects, place.folder / "engine"):
-        subprocess.run(["cp", "-a", part, tmp_path], check=True)
+    for kept in (place.objects, place.folder / "engine"):
+        subprocess.run(["cp", "-a", kept, tmp_path], check=True)
     operator.types(f"{sys.executable} -m simulator node down")
     assert not place.objects.exists()
     operator.types(f"{sys.executable} -m simulator node up")
