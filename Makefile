@@ -158,6 +158,10 @@ docs: setup ## Renews docs/reference/ and the pictures from the code
 	@PYTHONPATH=policies $(PY) -m tests.policy.pages
 	@PYTHONPATH=policies $(PY) -m tests.compliance_page
 
+.PHONY: pictures
+pictures: setup ## Draws the dashboards of docs/pictures/ from what a real Prometheus answers (Linux, root)
+	@$(PY) -m tests.artifact.pictures
+
 .PHONY: format
 format: setup ## Mends style
 	@.venv/bin/ruff check --quiet --fix .

@@ -15,6 +15,7 @@ from bench.backup import backup
 from bench.database import database
 from bench.entrance import entrance
 from bench.measure import Peak, exponent, say, seconds, side_by_side
+from bench.monitoring import monitoring
 from bench.node import node
 from bench.policies import policies
 from bench.pool import pool
@@ -146,6 +147,7 @@ MEASUREMENTS: dict[str, Callable[[Path, Session], dict[str, Any]]] = {
     "pool": pool,
     "database": database,
     "backup": backup,
+    "monitoring": monitoring,
     "node": node,
     "first_preview": first_preview,
 }

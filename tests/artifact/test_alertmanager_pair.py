@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_two_tell_everything_once_and_one_goes_on_alone(around: World) -> None:
         second.fires(alert("Alone"))
         eventually(lambda: around.about("Alone") == places, "the other one tells")
     assert around.about("Shared") == places
+
+
+def test_one_that_is_killed_is_missed_by_the_other(around: World) -> None:
+    """It says no goodbye, as when its node is lost: the other one must find out by itself."""
+    first = AlertmanagerPod(around.folder / "first", around, replicas=2)
+    second = AlertmanagerPod(around.folder / "second", around, replicas=2)
+    with both(first, second) as running:
+        running[1].send_signal(signal.SIGKILL)
+        running[1].wait(20)
+        eventually(lambda: first.metrics("alertmanager_cluster_members") == {"": 1}, "it is missed", 60)
 
 
 def test_a_silence_outlives_the_pod_that_it_was_made_in(around: World) -> None:

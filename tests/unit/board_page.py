@@ -11,7 +11,7 @@ HEAD = """\
 
 Every dashboard that Grafana shows, out of the same data that it reads (`make docs`). They are changed here and nowhere
 else; the datasource is chosen at the top of each, times are UTC. No panel of them is empty on a platform that tells what
-`tests/artifact/board_series.txt` has: `tests/artifact/test_boards.py`.
+`tests/artifact/board_series.txt` has: `tests/artifact/test_boards.py`. How they look: [pictures](../pictures/README.md).
 """
 
 

@@ -64,6 +64,7 @@ WAY_BACK: Final = (
 )
 DRIFT: Final = f"{DEPLOY}::test_what_is_changed_by_hand_is_found_told_and_taken_back"
 TESTED: Final = {
+    r"make pictures": "tests/artifact/test_pictures.py::test_they_are_current",
     r"make preview(?: STACK=(?:production|dev))?": PREVIEW,
     r"make preview(?: STACK=production)? BASE=main": (
         "tests/engine/test_preview.py::test_a_base_makes_the_preview_show_what_changed_since"
