@@ -1,5 +1,6 @@
 """What Loki and the collector promise, read off the objects that they make."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from components.monitoring.store import go_memory
 from components.network import endpoint
 from components.platform.authority import Authority, AuthorityArgs
 from components.pods import Resources
-from tests.recorder import ROOT, Recording, record
+from settings.load import SettingsError, parse
+from tests.recorder import ROOT, Recording, record, stack_config
 
 IDENTITY = Identity(product="fixia", environment="test", owner="platform-team", cost_centre="core")
 RESOURCES = Resources(cpu="10m", memory="128Mi", memory_limit="256Mi")
@@ -191,3 +193,30 @@ def test_their_files_are_the_trees() -> None:
         name: Path(folder / name).read_text(encoding="utf-8")
         for name in ("collector.yaml", "collector_traces.yaml")
     }
+
+
+def test_only_the_collectors_namespace_lets_pods_read_their_node(recordings: dict[str, Recording]) -> None:
+    prefix = "pod-security.kubernetes.io"
+    for stack, whole in recordings.items():
+        found = {
+            each.inputs["metadata"]["name"]: each.inputs["metadata"]["labels"]
+            for each in whole.of_type("kubernetes:core/v1:Namespace")
+        }
+        lax = {name for name, labels in found.items() if labels[f"{prefix}/enforce"] != "restricted"}
+        assert lax == {"fixia-collector"}, stack
+        assert {labels[f"{prefix}/audit"] for labels in found.values()} == {"restricted"}
+
+
+def test_nothing_else_may_be_put_beside_the_collector() -> None:
+    config = stack_config("staging")
+    platform = json.loads(config["fixia:platform"])
+    platform["namespaces"]["collector"]["quota"] = {"cpu": "9", "memory": "9Gi", "pods": 99}
+    workloads = json.loads(config["fixia:workloads"])
+    workloads["web"]["namespace"] = "collector"
+    raw = {key.removeprefix("fixia:"): value for key, value in config.items() if key.startswith("fixia:")}
+    raw |= {"platform": json.dumps(platform), "workloads": json.dumps(workloads)}
+    with pytest.raises(SettingsError) as refused:
+        parse(raw, file="Pulumi.staging.yaml", project="fixia", encrypted={"secrets"})
+    (fault,) = refused.value.faults
+    assert fault.path == "fixia:workloads.web.namespace"
+    assert "another namespace than the collector's" in fault.valid
