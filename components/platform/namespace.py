@@ -165,6 +165,6 @@ def levels(reads_nodes: bool) -> dict[str, str]:
     """
     if not reads_nodes:
         return POD_SECURITY
-    # A folder of the node is beyond `baseline` too, and nothing is between that and `privileged`. A warning at
-    # each deployment would teach people not to read them; the audit log keeps what is not restricted.
+    # A folder of the node is beyond `baseline` too, and nothing is between that and `privileged`. A warning
+    # at each deployment would teach people not to read them; the audit log keeps what is not restricted.
     return {**POD_SECURITY, f"{_PREFIX}/enforce": PRIVILEGED, f"{_PREFIX}/warn": PRIVILEGED}
