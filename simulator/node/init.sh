@@ -30,6 +30,9 @@ mount --bind "$programs" "$root/usr/local/bin"
 mount -o remount,bind,ro,nosuid "$root/usr/local/bin"
 # Under the same path as outside, so that one path means one file everywhere.
 mount --bind "$state" "$root$state"
+# Where every node has the pods' logs, for who gathers them; the files are the machine's to read.
+mkdir -p "$root/var/log/pods" "$state/log/pods"
+mount --bind "$state/log/pods" "$root/var/log/pods"
 printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
 : >"$root/etc/resolv.conf"
 

@@ -329,7 +329,6 @@ def _kubelet(place: Place, pki: Credentials) -> list[str]:
             "imagefs.available": "1%",
             "imagefs.inodesFree": "1%",
         },
-        "podLogsDir": str(place.logs / "pods"),
         "volumePluginDir": str(place.folder / "kubelet" / "volume-plugins"),
         "enableProfilingHandler": False,
         "enableDebugFlagsHandler": False,
