@@ -3,6 +3,7 @@
 import json
 import subprocess
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ TOLD: dict[str, dict[str, str]] = {
 
 WATCHED_SECONDS = 600
 
-OF_THIS_MACHINE = {
+OF_THIS_MACHINE: dict[str, Callable[[], bool]] = {
     **dict.fromkeys(
         ("NodeBusy", "NodeLoadHigh", "NodeWaitsForCpu", "AutoscalerAtMaximum"),
         lambda: psutil.getloadavg()[1] > 1,
