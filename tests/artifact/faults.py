@@ -320,8 +320,23 @@ def too_many_samples(world: Watched) -> Iterator[None]:
 
 
 def one_alertmanager_gone(world: Watched) -> AbstractContextManager[None]:
-    # It leaves, as when its node is drained. Of one that was killed the other does not say so within a minute.
+    # It leaves, as when its node is drained.
     return world.gone("alertmanager-1", world.begin_second, by=signal.SIGTERM)
+
+
+def one_alertmanager_killed(world: Watched) -> AbstractContextManager[None]:
+    # It says no goodbye, as when its node is lost: the other one finds out by asking.
+    return world.gone("alertmanager-1", world.begin_second)
+
+
+@contextmanager
+def messages_refused(world: Watched) -> Iterator[None]:
+    """One of those who are told answers with errors: the switch, so that all others can tell of it."""
+    world.around.web.answers["/switch"] = 500
+    try:
+        yield
+    finally:
+        del world.around.web.answers["/switch"]
 
 
 PAIR: Final = ("AlertmanagerPeerMissing", "PrometheusNotificationsFail", "TargetDown")
@@ -380,6 +395,7 @@ FAULTS: dict[str, tuple[Cause, tuple[str, ...]]] = {
         ("BackupRepositoryUnreachable", "BackupMonitorSilent", "BackupReplicaBehind"),
     ),
     "errors": (errors, ("ServiceErrorsMany",)),
+    "error budget burns": (errors, ("ErrorBudgetBurnsUp",)),
     "slow": (slow, ("ServiceVerySlow",)),
     "site fails": (site_fails, ("PublicAddressDown",)),
     "site's certificate ends": (site_certificate_ends, ("PublicCertificateExpiresThisWeek",)),
@@ -394,6 +410,8 @@ FAULTS: dict[str, tuple[Cause, tuple[str, ...]]] = {
     "volume full": (stood_in(volume_full), ("DataVolumeAlmostFull",)),
     "rule fails": (stood_in(claimed_twice), ("PrometheusRuleFails",)),
     "too many samples": (too_many_samples, ("PrometheusRefusesTarget", "TargetDown")),
+    "messages refused": (messages_refused, ("AlertmanagerNotificationsFail",)),
     "one Alertmanager gone": (one_alertmanager_gone, PAIR),
+    "one Alertmanager killed": (one_alertmanager_killed, PAIR),
 }
 """What is caused, and who must come; whatever explains itself by these may come too."""

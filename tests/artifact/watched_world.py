@@ -17,6 +17,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from signal import Signals
 from typing import Any, Final
@@ -28,7 +29,7 @@ import yaml
 from components.backup import alerts as backup_alerts
 from components.data import alerts as data_alerts
 from components.ingress import alerts as ingress_alerts
-from components.monitoring import alertmanager_alerts, watches
+from components.monitoring import alertmanager_alerts, slo, watches
 from components.monitoring.application_alerts import at_entrance
 from components.monitoring.blackbox import Blackbox, BlackboxArgs
 from components.monitoring.prometheus_config import Probe
@@ -307,8 +308,14 @@ class Watched:
             Watch(name="others", targets=[elsewhere, spare]),
             Watch(name="alertmanager", targets=[pair], alerts=paired),
             watches.of_application([at_entrance("fixia-app", "api")]),
+            self._promised(),
         ]
         return [*made, watches.of_absences(["entrance", "blackbox", "backups"])]
+
+    def _promised(self) -> Watch:
+        """The promises of one service. Of their alerts those that call somebody: the others take days."""
+        made = watches.of_slos(slo.promised("api", at_entrance("fixia-app", "api")))
+        return replace(made, alerts=[each for each in made.alerts if each.severity in {"P1", "P2"}])
 
     def _monitoring(self) -> None:
         def every_second(told: dict[str, Any]) -> None:
