@@ -27,7 +27,7 @@ from tests.cluster.runbooks import STACK, Operator, Page, Writer, copied
 pytestmark = [pytest.mark.cluster, pytest.mark.runbooks]
 
 RPO_SECONDS = 300
-NETWORK = "10.219.0.0/16"
+NETWORK = "10.237.0.0/16"
 CUSTOMER = "ghcr.io/fixia/sample-app"
 TYPED = f"{STACK}\n"
 
