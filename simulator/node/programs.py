@@ -90,6 +90,18 @@ def programs(progress: Progress | None = None) -> Mapping[str, Path]:
     }
 
 
+def kubectl(progress: Progress | None = None) -> Path:
+    """Give kubectl's path alone, building Kubernetes' programs first if they are not there.
+
+    Args:
+        progress: where slow steps are told; stderr unless told.
+
+    Raises:
+        Fault: it can't be built.
+    """
+    return _built(progress or Progress()) / "kubectl"
+
+
 def missing() -> list[str]:
     """Return the names of what would have to be built."""
     found = [program.name for program in _SINGLE if not kept_program(program)]

@@ -1,7 +1,10 @@
-"""Every command that the README, the guides and the checklists tell to type is run by a test, or it is said why not.
+"""Every command that the README, the guides, the runbooks and the checklists tell to type is run by a test, or it is said
+why not.
 
 A new command fails here until it has its row: in `HERE` if a second is enough, in `TESTED` with the test that runs the
-same program with the same options, or in `ELSEWHERE` with what it needs that no test has.
+same program with the same options, or in `ELSEWHERE` with what it needs that no test has. What kubectl is told is typed
+at a real API server with production's objects, whole scripts of runbooks too; what needs a kubelet besides is held there
+against the objects that it names, and counted here as `node`.
 """
 
 import json
@@ -14,34 +17,18 @@ from typing import Final, Literal, get_args
 
 import pytest
 
+from tests.doc_commands import GUIDES, RUNBOOKS, commands
 from tests.recorder import ROOT
 
-PAGES: Final = (
-    ROOT / "README.md",
-    *sorted((ROOT / "docs/guides").glob("*.md")),
-    *sorted((ROOT / "docs/runbooks").glob("checklist-*.md")),
-)
-PROGRAMS: Final = (
-    "make",
-    "pulumi",
-    "kubectl",
-    "docker",
-    "git",
-    "cp",
-    "cat",
-    "curl",
-    "export",
-    "pg_dump",
-    ".venv/bin/python",
-    "(umask",
-)
-"""What a command begins with; in running text, a bare name of one of these is no command."""
+PAGES: Final = (*GUIDES, *RUNBOOKS)
 
 HERE: Final = (
     "make help",
     "make promote",
     "make secrets",
+    "make secrets STACK=production",
     "make cost",
+    "git log -3 --format='%h %ar %s' -- Pulumi.production.yaml",
     "cp Pulumi.staging.yaml Pulumi.dev.yaml",
     "cp policies/levels.staging.json policies/levels.dev.json",
     "cat build/comment-staging.md",
@@ -63,8 +50,16 @@ WAY_BACK: Final = (
     f"{DEPLOY}::test_a_release_that_fails_its_smoke_test_leaves_the_old_version_and_can_be_taken_back"
 )
 DRIFT: Final = f"{DEPLOY}::test_what_is_changed_by_hand_is_found_told_and_taken_back"
+NODE: Final = (
+    r"kubectl (?:-n \S+ )?(?:exec|logs|cp|port-forward|top|debug|cnpg|wait|rollout (?:status|undo))\b.*"
+    r"|kubectl get --raw /api/v1/nodes/.*"
+)
+"""What an API server alone can't answer."""
+TYPED: Final = "tests/cluster/test_runbook_commands.py"
+BLOCKS: Final = f"{TYPED}::test_the_blocks_of_a_runbook_run_as_they_stand"
 TESTED: Final = {
     r"make pictures": "tests/artifact/test_pictures.py::test_they_are_current",
+    rf"(?!(?:{NODE}))kubectl .*": BLOCKS,
     r"make preview(?: STACK=(?:production|dev))?": PREVIEW,
     r"make preview(?: STACK=production)? BASE=main": (
         "tests/engine/test_preview.py::test_a_base_makes_the_preview_show_what_changed_since"
@@ -75,11 +70,11 @@ TESTED: Final = {
     r"\.venv/bin/python -m delivery\.review --stack \w+ --account": WAY_BACK,
     r"\.venv/bin/python -m delivery\.deploy --stack \w+ --refresh": DRIFT,
     r"\.venv/bin/python -m delivery\.deploy --stack \w+": WAY_BACK,
-    r"make deploy STACK=staging": WAY_BACK,
+    r"make deploy STACK=(?:staging|production)": WAY_BACK,
     r"make rollback(?: STACK=production)?": (
         f"{DEPLOY}::test_a_release_that_serves_is_taken_back_by_the_steps_of_a_release"
     ),
-    r"\.venv/bin/python -m delivery\.secrets --stack staging --set cloudflare-dns-token": (
+    r"\.venv/bin/python -m delivery\.secrets --stack (?:staging --set cloudflare-dns-token|production --set .*)": (
         "tests/unit/test_secrets_table.py::test_a_secret_goes_to_pulumi_by_its_input_and_nowhere_else"
     ),
     r".*\.venv/bin/python -m delivery\.account --folder build/pulumi.*": (
@@ -95,10 +90,29 @@ TESTED: Final = {
     r"make restore STACK=production TO='[^']+'": (
         "tests/unit/test_restore.py::test_the_plan_says_what_is_lost_and_only_the_restore_changes"
     ),
-    r"make adopt-edge STACK=production": (
+    r"make restore STACK=production SCRATCH=1 TO='[^']+'": (
+        "tests/unit/test_restore.py::test_beside_the_live_one_nothing_of_the_stack_changes"
+    ),
+    r"make restore STACK=production TABLE=public\.orders": (
+        "tests/unit/test_restore.py::test_one_table_of_a_dump"
+    ),
+    r"make restore STACK=production TO=backup SET=.*": (
+        "tests/unit/test_restore.py::test_what_is_restored_as_a_backup_has_it_loses_all_since_that_backup"
+    ),
+    r"make restore STACK=production TO=latest NEW_CLUSTER=1": (
+        "tests/unit/test_restore.py::test_a_new_cluster_is_asked_nothing"
+    ),
+    r"make restore(?: STACK=production TO=latest)?": (
+        "tests/unit/test_restore.py::test_a_database_that_does_not_run_can_be_restored_all_the_same"
+    ),
+    r"make silence STACK=production LIST=1": (
+        "tests/unit/test_silence.py::test_it_lists_what_is_silenced_and_why"
+    ),
+    r"make silence STACK=production END=<id>": "tests/unit/test_silence.py::test_it_ends_one",
+    r"make adopt-edge STACK=production(?: > adopt\.json)?": (
         "tests/unit/test_edge_adopt.py::test_the_command_writes_the_file_and_says_the_order"
     ),
-    r"make silence STACK=production .*": (
+    r"make silence STACK=production (?:FOR|ALERT|ALL).*": (
         "tests/unit/test_silence.py::test_it_says_what_it_silences_before_and_how_to_end_it_after"
     ),
     r"make (?:up|status)": (
@@ -108,14 +122,23 @@ TESTED: Final = {
     r"make docs": "tests/unit/test_compliance_page.py::test_the_page_is_as_the_code_says",
     r"pulumi preview --stack staging --policy-pack .*": WAY_BACK,
     r"pulumi up(?: --stack staging)?": WAY_BACK,
-    r"pulumi destroy --stack \w+": "tests/engine/test_platform.py::test_destroy_leaves_nothing",
+    r"pulumi preview(?: --diff| --refresh)?": (
+        "tests/engine/test_platform.py::test_after_up_there_is_nothing_to_change_and_no_drift"
+    ),
+    r"pulumi up --refresh.*": DRIFT,
+    r"pulumi refresh": "tests/engine/test_providers.py::test_life",
+    r"pulumi stack output edge": (
+        f"{DEPLOY}::test_the_stack_tells_as_an_output_what_the_comment_said_it_would_cost"
+    ),
+    r"pulumi destroy(?: --stack \w+)?": "tests/engine/test_platform.py::test_destroy_leaves_nothing",
 }
 """Pattern of commands -> the test that runs the same program with the same options, over stand-ins where need be.
 
 An account's place is taken by the simulated cloud, GitHub's, kubectl's and Cloudflare's by servers of the tests.
 """
 
-Need = Literal["account", "cluster", "minutes", "network"]
+Need = Literal["account", "cluster", "minutes", "network", "node"]
+
 
 ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
     r"make test(?:-fast|-engine)?": ("minutes", "it is what runs this test"),
@@ -132,29 +155,30 @@ ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
     r"\(umask 077; pulumi stack export.*\)": ("account", "a state worth keeping; the engine's own command"),
     r"pulumi stack rm --force production": ("account", "a state to forget"),
     r"pulumi cancel": ("account", "a lock that somebody left; the page says when not to"),
-    r"pulumi import --file": ("account", "objects that nobody here made"),
-    r"kubectl .*": ("cluster", "a cluster that runs the platform"),
-    r"curl -s https://api\.fixia\.app/version": ("cluster", "the platform, reached from outside"),
+    r"pulumi import --file.*": ("account", "objects that nobody here made"),
+    NODE: ("node", "pods that run; the objects that it names are looked for at a real API server"),
+    r"curl -s.*": ("cluster", "the platform, reached from outside"),
+    r"git (?:revert|commit -m \"Roll back to …\" Pulumi\.production\.yaml)": (
+        "account",
+        "git's own; the repository of a team",
+    ),
+    r"pulumi stack --stack production --show-urns": ("account", "the engine's own list of a state"),
+    r"pulumi stack change-secrets-provider --stack production": ("account", "a key of a cloud"),
+    r"pulumi state delete": (
+        "account",
+        "a resource that somebody took away by hand; the engine's own command",
+    ),
+    r"pulumi up (?:--stack production --replace 'URN'|--target.*)": (
+        "account",
+        "a part of a stack alone; the engine's own options",
+    ),
     r"docker buildx imagetools inspect.*": ("network", "a registry that holds the image"),
     r"pg_dump --format=custom": ("cluster", "the database that is left"),
 }
 """Pattern of commands -> what they need that no test has, and why."""
 
-COUNTED: Final[dict[Need, int]] = {"account": 9, "cluster": 10, "minutes": 11, "network": 3}
+COUNTED: Final[dict[Need, int]] = {"account": 18, "cluster": 5, "minutes": 11, "network": 3, "node": 121}
 """How many different commands nobody runs here, by what they need: so that none more is one more by accident."""
-
-
-def commands(page: Path) -> list[str]:
-    """What a page tells to type: the lines of its shell blocks, and code in running text that is a command."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.splitlines()]
-    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    told = [
-        *(re.sub(r"\s+# .*", "", line).strip() for line in lines),
-        *(code for code in inline if " " in code and code.split()[0] in PROGRAMS),
-    ]
-    return [command for command in told if command and not command.startswith("#")]
 
 
 ALL: Final = sorted({command for page in PAGES for command in commands(page)})
@@ -196,13 +220,14 @@ def test_what_nobody_runs_here_is_counted() -> None:
 @pytest.mark.parametrize("command", [command for command in ALL if command.startswith("make ")])
 def test_make_knows_each_of_its_commands_whole(command: str) -> None:
     """The target is there, every variable reaches it, and the shell can read what comes of it."""
-    command = command.replace("'…'", "why")
+    command = re.sub(r"'…'|<[^>]*>", "why", command.partition(" > ")[0])
     done = subprocess.run(
         ["/bin/sh", "-c", f"{command} --dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for _, value in re.findall(r"\b([A-Z]+)=('[^']*'|\S+)", command):
-        assert value.strip("'") in done.stdout or value == "why", f"{command}: nothing becomes of {value}"
+    for name, value in re.findall(r"\b([A-Z]+)=('[^']*'|\S+)", command):
+        # A reason goes through the environment: no shell reads it.
+        assert value.strip("'") in done.stdout or name == "REASON", f"{command}: nothing becomes of {value}"
 
 
 @pytest.fixture(scope="module")
