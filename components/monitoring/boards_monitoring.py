@@ -191,13 +191,54 @@ _SHOWN: Final = (
     ),
 )
 
+_LOGGED: Final = (
+    Panel(
+        title="Lines",
+        description="Written in a second, by workload. What is written is in Explore, with the source Loki.",
+        unit="cps",
+        queries={"{{workload}}": rate("log_records_total", by="namespace, workload")},
+    ),
+    Panel(
+        title="Errors in lines",
+        description="Lines of the levels error and fatal in a second, by workload.",
+        unit="cps",
+        queries={
+            "{{workload}}": rate("log_records_total", 'level=~"error|fatal"', by="namespace, workload"),
+        },
+    ),
+    Panel(
+        title="Collectors' queues",
+        description="How full they are. Full, reading waits for Loki, and nothing is lost for hours.",
+        unit="percentunit",
+        queries={
+            "{{pod}} {{exporter}}": f"{now('otelcol_exporter_queue_size', by='pod, exporter', how='max')} "
+            f"/ {now('otelcol_exporter_queue_capacity', by='pod, exporter', how='max')}"
+        },
+    ),
+    Panel(
+        title="Lines that Loki refuses",
+        description="In a second, and why. None: a flood, or lines that come a week late.",
+        unit="cps",
+        queries={"{{reason}}": rate("loki_discarded_samples_total", by="reason")},
+    ),
+    Panel(
+        title="Since old lines were deleted",
+        description="Ten minutes at most. More: the volume fills.",
+        unit="s",
+        queries={
+            "{{pod}}": "time() - "
+            + now("loki_compactor_apply_retention_last_successful_run_timestamp_seconds", how="max")
+        },
+    ),
+)
+
 BOARDS: Final = (
     Board(
         uid="fixia-monitoring",
         title="Monitoring",
         description="Prometheus, Alertmanager, Grafana and what they ask.",
         tags=["platform"],
-        rows={"Collected": _COLLECTED, "Judged": _JUDGED, "Told": _TOLD, "Shown": _SHOWN},
+        rows={"Collected": _COLLECTED, "Judged": _JUDGED, "Told": _TOLD, "Shown": _SHOWN, "Logged": _LOGGED},
     ),
 )
 

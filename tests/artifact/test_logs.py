@@ -199,6 +199,23 @@ def test_the_collector_tells_what_the_alerts_ask_for(world: LogsWorld) -> None:
     assert "otelcol_exporter_sent_log_records_total" in text
 
 
+def test_loki_tells_what_the_alerts_ask_for(world: LogsWorld) -> None:
+    def told(metric: str) -> bool:
+        return f"{metric}" in plain(world.status_port, "/metrics")[1]
+
+    world.write("asked for")
+    one(world, f'{API} |= "asked for"')
+    for metric in (
+        'loki_request_duration_seconds_count{method="POST",route="otlp_v1_logs",status_code="204"',
+        "loki_compactor_apply_retention_last_successful_run_timestamp_seconds",
+    ):
+        eventually(lambda metric=metric: told(metric), metric)  # type: ignore[misc]
+    # What is a month old is refused, and counted.
+    world.write("long ago", pod="late-0", at=time.time() - 40 * 86400)
+    eventually(lambda: told("loki_discarded_samples_total{"), "what is refused is counted")
+    assert not world.found('{pod="late-0"}', hours=50 * 24)
+
+
 def test_it_is_kept_as_long_as_promised(world: LogsWorld) -> None:
     told = yaml.safe_load(world.ask("/config"))
     assert told["limits_config"]["retention_period"] == "30d"
