@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,25 +35,31 @@ THIRTY_DAYS: Final = 30 * 86400 // 30
 """Samples of a series."""
 
 
-@dataclass(frozen=True)
 class Pods:
     """So many pods of the application, each telling what one that was recorded tells.
 
-    Attributes:
+    Args:
         count: how many.
     """
 
-    count: int
+    def __init__(self, count: int) -> None:
+        self.count = count
+        # Made once: who is asked each second must not be busy writing names.
+        self._series = [
+            (_named(name, labels, number), float(value.lstrip("+")), value.startswith("+"))
+            for number in range(count)
+            for name, labels, value in _of_one_pod()
+        ]
 
     def metrics(self, moment: int) -> str:
-        """What all of them tell, and what the cluster's exporters tell of them, after so many scrapes."""
-        lines = []
-        for number in range(self.count):
-            for name, labels, value in _of_one_pod():
-                pod = re.sub(r'pod="[^"]*"', f'pod="api-{number}"', labels)
-                amount = float(value.lstrip("+@")) * (moment if value.startswith("+") else 1)
-                lines.append(f"{name}{{{pod}}} {amount:g}")
-        return "\n".join(lines) + "\n"
+        """What all of them tell after so many scrapes."""
+        return "".join(
+            f"{series} {value * moment if rises else value:g}\n" for series, value, rises in self._series
+        )
+
+
+def _named(name: str, labels: str, number: int) -> str:
+    return name + "{" + re.sub('pod="[^"]*"', f'pod="api-{number}"', labels) + "}"
 
 
 def _of_one_pod() -> list[tuple[str, str, str]]:
@@ -83,6 +88,7 @@ def monitoring(folder: Path, _: Session) -> dict[str, Any]:
     recording = record_stack("production")
     files = _rules(recording)
     found: dict[str, Any] = {"rules": sum(len(g["rules"]) for each in files.values() for g in each["groups"])}
+    found["recorded_stack"] = _recorded(folder / "recorded")
     found["empty"] = _measured(folder / "empty", {}, Pods(0))
     for count in (0, *PODS):
         found[str(count)] = _measured(folder / str(count), files, Pods(count))
