@@ -112,6 +112,9 @@ def _check_ingress(manifest: Properties) -> Iterator[Failure]:
 def _check_service(manifest: Properties) -> Iterator[Failure]:
     if manifest.get("spec") is None:
         yield Failure("spec.ports", _MISSING)
+    kind = part(manifest, "spec", "type")
+    if part(manifest, "spec", "loadBalancerSourceRanges") and kind not in ("LoadBalancer", UNKNOWN):
+        yield Failure("spec.loadBalancerSourceRanges", "goes with type LoadBalancer alone")
     address = part(manifest, "spec", "clusterIP")
     yield from refuse_unless(_is_address, address, "spec.clusterIP", "an IP address, or None")
 

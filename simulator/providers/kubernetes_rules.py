@@ -95,6 +95,10 @@ CHOICES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("strategy", "type"): ("Recreate", "RollingUpdate"),
     ("updateStrategy", "type"): ("OnDelete", "RollingUpdate"),
     ("", "fsGroupChangePolicy"): ("Always", "OnRootMismatch"),
+    ("hostPath", "type"): (
+        *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate"),
+        "Socket",
+    ),
     ("metrics", "type"): ("ContainerResource", "External", "Object", "Pods", "Resource"),
     ("onExitCodes", "operator"): ("In", "NotIn"),
     ("onPodConditions", "status"): ("False", "True", "Unknown"),

@@ -165,6 +165,11 @@ BROKEN: list[tuple[str, Any, str]] = [
         "spec.template.spec.topologySpreadConstraints[0].maxSkew: expected at least 1",
     ),
     (
+        f"{POD}/volumes/1",
+        {"name": "x", "hostPath": {"path": "/", "type": "Folder"}},
+        "spec.template.spec.volumes[1].hostPath.type: expected one of",
+    ),
+    (
         f"{POD}/volumes/0/emptyDir/sizeLimit",
         "1 GB",
         "spec.template.spec.volumes[0].emptyDir.sizeLimit: expected a quantity",

@@ -151,6 +151,12 @@ BROKEN: list[tuple[str, str, Any, str]] = [
         "spec.jobTemplate.spec.podFailurePolicy.rules[0]: expected one of",
     ),
     ("core/v1:Service", "spec/clusterIP", "none", "spec.clusterIP: expected an IP address"),
+    (
+        "core/v1:Service",
+        "spec/loadBalancerSourceRanges",
+        ["10.0.0.0/8"],
+        "spec.loadBalancerSourceRanges: goes with type LoadBalancer alone",
+    ),
     ("core/v1:Service", "spec", REMOVED, "spec.ports: missing required property"),
     (
         "core/v1:LimitRange",
