@@ -190,7 +190,7 @@ refuse_to_forget() {
     esac
     [ "$(jq '[.[].backup[]?] | length' <<<"$said")" = 0 ] || refuse "the volume is empty, and the repository has" \
         "backups of a database, the newest of $(jq -r '[.[].backup[].timestamp.stop] | max | todate' <<<"$said")." \
-        "To get it back: \`make restore TO=latest\`; see docs/runbooks/restore-the-database.md"
+        "To get it back: \`make restore TO=latest NEW_CLUSTER=1\`; see docs/runbooks/restore-the-database.md"
 }
 
 # A standby of the data of before follows nobody any more: it takes those that the primary has been brought back to.
