@@ -321,6 +321,8 @@ def _kubelet(place: Place, pki: Credentials) -> list[str]:
         "seccompDefault": True,
         # Images come from nowhere a second time.
         "imageGCHighThresholdPercent": 100,
+        # Somebody sits before it, and waits: five minutes, the usual, are for a cloud's machines.
+        "evictionPressureTransitionPeriod": "30s",
         # The disk is the machine's, and its owner sees to it.
         "evictionHard": {
             "memory.available": "100Mi",
