@@ -10,6 +10,7 @@ from baseline.adapter import config_schema
 from baseline.exemptions import KEY, parse
 from baseline.model import Policy
 from baseline.pack import POLICIES
+from delivery.review import policy_arguments
 from tests.policy.programs import levels
 from tests.recorder import ROOT, STACKS
 
@@ -76,7 +77,7 @@ def test_schema_refuses_what_the_pack_would_not_understand(settings: dict[str, A
         jsonschema.validate(settings, schema)
 
 
-def test_rollback_runs_the_pack_at_the_stacks_levels() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    recipe = makefile.split("\nrollback:")[1].split("\n\n")[0]
-    assert "--policy-pack policies --policy-pack-config 'policies/levels.$(STACK).json'" in recipe
+@by_stack
+def test_what_is_deployed_or_taken_back_is_judged_at_the_stacks_levels(stack: str) -> None:
+    config = str(ROOT / f"policies/levels.{stack}.json")
+    assert policy_arguments(ROOT, stack) == ["--policy-pack", "policies", "--policy-pack-config", config]
