@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs, StatefulSetUpdateStrategyArgs
+from pulumi_kubernetes.apps.v1 import StatefulSet
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     EmptyDirVolumeSourceArgs,
     PersistentVolumeClaim,
     PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
-    PodTemplateSpecArgs,
     Secret,
     Service,
     ServicePortArgs,
@@ -21,7 +20,6 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgs,
     VolumeResourceRequirementsArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.application.configuration import TLS_FOLDER as CALLER_TLS_FOLDER
 from components.base import Component, Identity
@@ -31,7 +29,8 @@ from components.network import endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.platform.service_account import service_account
-from components.pods import Container, Pod, Resources, command_probe, hardened_pod, http_probe
+from components.pods import Container, Pod, Resources, command_probe, http_probe
+from components.statefulsets import single
 from components.volumes import config_volume, secret_volume
 from components.watch import Target, Watch, files
 
@@ -166,34 +165,24 @@ class Cache(Component):
         return StatefulSet(
             f"{name}-stateful-set",
             metadata=self.metadata(args.namespace, name=name),
-            spec=StatefulSetSpecArgs(
-                replicas=1,
-                service_name=_headless(name),
-                selector=LabelSelectorArgs(match_labels=selector),
-                update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-                # `OrderedReady` would wait for a broken pod to get ready before the release that mends it.
-                # Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-                pod_management_policy="Parallel",
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            init_containers=[_users(args)],
-                            containers=[_valkey(args), _certificate(args), _exporter(args)],
-                            service_account=account.metadata.name,
-                            volumes=[
-                                *self._told(name, args),
-                                self._signed(name, args),
-                                _claimed(claim),
-                                *(_kept_in_memory(each) for each in ("operator", "exporter")),
-                            ],
-                            # SIGTERM flushes the log and ends; the rest is for a disk that is slow at it.
-                            grace_seconds=GRACE_SECONDS,
-                            priority_class=args.priority_class,
-                        )
-                    ),
+            spec=single(
+                Pod(
+                    init_containers=[_users(args)],
+                    containers=[_valkey(args), _certificate(args), _exporter(args)],
+                    service_account=account.metadata.name,
+                    volumes=[
+                        *self._told(name, args),
+                        self._signed(name, args),
+                        _claimed(claim),
+                        *(_kept_in_memory(each) for each in ("operator", "exporter")),
+                    ],
+                    # SIGTERM flushes the log and ends; the rest is for a disk that is slow at it.
+                    grace_seconds=GRACE_SECONDS,
+                    priority_class=args.priority_class,
                 ),
+                self.metadata(),
+                selector,
+                service=_headless(name),
             ),
             opts=self.child(),
         )

@@ -35,6 +35,7 @@ from components.network import Connections, ConnectionsArgs, Endpoint, endpoint
 from components.platform.authority import Authority
 from components.platform.credentials import Credential
 from components.pods import Pod, Resources, hardened_pod
+from components.statefulsets import HISTORY, single
 from components.watch import Target, Watch, files
 
 GRACE_SECONDS: Final = 300
@@ -313,17 +314,7 @@ class Database(Component):
         return StatefulSet(
             f"{name}-stateful-set",
             metadata=self.metadata(args.namespace, name=name),
-            spec=StatefulSetSpecArgs(
-                replicas=1,
-                service_name=_headless(name),
-                selector=LabelSelectorArgs(match_labels=self._pods.pods),
-                update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-                # `OrderedReady` would wait for a broken pod to get ready before the release that mends it.
-                # Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-                pod_management_policy="Parallel",
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(metadata=self.metadata(), spec=hardened_pod(pod)),
-            ),
+            spec=single(pod, self.metadata(), self._pods.pods, service=_headless(name)),
             opts=self.child(),
         )
 
@@ -340,7 +331,7 @@ class Database(Component):
                 selector=LabelSelectorArgs(match_labels=self._standby_pods.pods),
                 update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
                 pod_management_policy="Parallel",
-                revision_history_limit=5,
+                revision_history_limit=HISTORY,
                 template=PodTemplateSpecArgs(metadata=ObjectMetaArgs(labels=labels), spec=hardened_pod(pod)),
                 # A template will do: what is in it can be copied from the primary again.
                 volume_claim_templates=[

@@ -33,6 +33,7 @@ from components.network import INTERNET, Addresses, Connections, ConnectionsArgs
 from components.platform.authority import Authority
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, command_probe, hardened_pod
+from components.statefulsets import HISTORY, mending
 from components.volumes import config_volume, secret_volume
 from components.watch import Target, Watch
 
@@ -155,11 +156,14 @@ class Alertmanager(Component):
                 replicas=args.replicas,
                 service_name=_headless(name),
                 selector=LabelSelectorArgs(match_labels=selector),
-                update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
+                # Of two, one at a time: the other knows what was told.
+                update_strategy=mending()
+                if args.replicas == 1
+                else StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
                 # `OrderedReady` would wait for a broken pod to get ready before the release that mends it.
                 pod_management_policy="Parallel",
                 min_ready_seconds=SETTLED_SECONDS if args.replicas == 2 else None,
-                revision_history_limit=5,
+                revision_history_limit=HISTORY,
                 template=PodTemplateSpecArgs(
                     metadata=self.metadata(),
                     spec=hardened_pod(

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs, StatefulSetUpdateStrategyArgs
+from pulumi_kubernetes.apps.v1 import StatefulSet
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     PersistentVolumeClaim,
     PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
-    PodTemplateSpecArgs,
     Secret,
     Service,
     ServicePortArgs,
@@ -20,7 +19,6 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgs,
     VolumeResourceRequirementsArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.base import Component, Identity
 from components.monitoring import prometheus_config, prometheus_rbac, self_alerts
@@ -37,7 +35,8 @@ from components.network import Addresses, Connections, ConnectionsArgs, Endpoint
 from components.platform.api_token import token_mount, token_volume
 from components.platform.authority import Authority
 from components.platform.service_account import service_account
-from components.pods import Container, Pod, Resources, command_probe, hardened_pod
+from components.pods import Container, Pod, Resources, command_probe
+from components.statefulsets import single
 from components.volumes import config_volume, secret_volume
 from components.watch import Target, Watch
 
@@ -201,33 +200,23 @@ class Prometheus(Component):
         return StatefulSet(
             f"{name}-stateful-set",
             metadata=self.metadata(args.namespace, name=name),
-            spec=StatefulSetSpecArgs(
-                replicas=1,
-                # Nobody calls the pod by a name of its own: its Service has the one pod.
-                service_name=name,
-                selector=LabelSelectorArgs(match_labels=selector),
-                update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-                # `OrderedReady` would wait for a broken pod to get ready before the release that mends it.
-                # Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-                pod_management_policy="Parallel",
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(
-                    metadata=self.metadata(),
-                    spec=hardened_pod(
-                        Pod(
-                            containers=[_prometheus(args, self.host)],
-                            service_account=account,
-                            volumes=[
-                                *self._told(),
-                                self._signed(),
-                                token_volume(),
-                                VolumeArgs(name="data", persistent_volume_claim=claimed),
-                            ],
-                            grace_seconds=GRACE_SECONDS,
-                            priority_class=args.priority_class,
-                        )
-                    ),
+            spec=single(
+                Pod(
+                    containers=[_prometheus(args, self.host)],
+                    service_account=account,
+                    volumes=[
+                        *self._told(),
+                        self._signed(),
+                        token_volume(),
+                        VolumeArgs(name="data", persistent_volume_claim=claimed),
+                    ],
+                    grace_seconds=GRACE_SECONDS,
+                    priority_class=args.priority_class,
                 ),
+                self.metadata(),
+                selector,
+                # Nobody calls the pod by a name of its own: its Service has the one pod.
+                service=name,
             ),
             opts=self.child(),
         )

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgs, StatefulSetUpdateStrategyArgs
+from pulumi_kubernetes.apps.v1 import StatefulSet
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     PersistentVolumeClaim,
     PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
-    PodTemplateSpecArgs,
     Service,
     ServicePortArgs,
     ServiceSpecArgs,
@@ -23,12 +22,12 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgs,
     VolumeResourceRequirementsArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.base import Component, Identity
 from components.platform.authority import Authority
 from components.platform.service_account import service_account
-from components.pods import Container, Pod, Resources, hardened_pod
+from components.pods import Container, Pod, Resources
+from components.statefulsets import single
 from components.volumes import config_volume, secret_volume
 
 CONFIG_FOLDER: Final = "/etc/store"
@@ -159,17 +158,8 @@ def made(
     stateful_set = StatefulSet(
         f"{name}-stateful-set",
         metadata=owner.metadata(args.namespace, name=name),
-        spec=StatefulSetSpecArgs(
-            replicas=1,
-            # Nobody calls the pod by a name of its own: its Service has the one pod.
-            service_name=name,
-            selector=LabelSelectorArgs(match_labels=selector),
-            update_strategy=StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-            # `OrderedReady` would wait for a broken pod to get ready before the release that mends it.
-            pod_management_policy="Parallel",
-            revision_history_limit=5,
-            template=PodTemplateSpecArgs(metadata=owner.metadata(), spec=hardened_pod(pod)),
-        ),
+        # Nobody calls the pod by a name of its own: its Service has the one pod.
+        spec=single(pod, owner.metadata(), selector, service=name),
         opts=owner.child(),
     )
     service = Service(

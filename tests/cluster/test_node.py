@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from components.statefulsets import mending
 from simulator.faults import Fault
 from simulator.node import catalogue, cgroups, machine, node, programs
 from simulator.node.client import Client, Manifest
@@ -293,6 +294,21 @@ def test_data_outlive_a_pod_and_their_claim_can_grow(cluster: Cluster) -> None:
         "the claim has grown",
         PATIENCE_SECONDS,
     )
+
+
+def test_a_release_that_mends_the_one_pod_of_a_stateful_set_replaces_it(cluster: Cluster) -> None:
+    unavailable = mending().rolling_update.max_unavailable  # type: ignore[union-attr]
+    told = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable}}
+    more = {"serviceName": "mended", "podManagementPolicy": "Parallel", "updateStrategy": told}
+    cluster.apply(workload("StatefulSet", "mended", 1, pod_spec("--no-such-setting"), **more))
+
+    def broken() -> bool:
+        status = cluster.get("Pod", "mended-0").get("status") or {}
+        return any(each["restartCount"] for each in status.get("containerStatuses") or [])
+
+    eventually(broken, "the pod ends again and again", PATIENCE_SECONDS)
+    cluster.apply(workload("StatefulSet", "mended", 1, pod_spec("--save", "", "--dir", "/tmp"), **more))
+    cluster.await_ready("StatefulSet", "mended")
 
 
 def test_what_nobody_claims_any_more_is_removed(cluster: Cluster) -> None:

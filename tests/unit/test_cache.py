@@ -121,7 +121,7 @@ def test_the_cluster_chooses_the_storage_class_unless_told(cache: Recording) -> 
 def test_there_is_one_pod_which_a_broken_release_never_blocks(cache: Recording) -> None:
     assert spec(cache)["replicas"] == 1
     assert spec(cache)["podManagementPolicy"] == "Parallel"
-    assert spec(cache)["updateStrategy"] == {"type": "RollingUpdate"}
+    assert spec(cache)["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}
     assert cache.of_type("kubernetes:policy/v1:PodDisruptionBudget") == []
 
 
