@@ -43,12 +43,6 @@ OTHERS: Final = {
 """Deployments that a cluster has beside ours, which the pages name."""
 STANDS_FOR: Final = ("curl", "dig", "cmctl", "make", "pulumi", "git", "python", "docker")
 """Programs that would reach beyond this machine, or are typed in other tests: they answer nothing."""
-UNTRIED: Final = {
-    *("job-failed", "logs-collector", "logs-errors", "logs-store", "mixed-versions", "rollout-stuck"),
-    *("rotate-credentials", "rotate-internal-ca", "silence-alerts", "target-down", "under-attack"),
-    "volume-filling",
-}
-"""Pages that no run has got to yet: take one out, run it, and mend the page or what is filled in."""
 SMALL: Final = {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"memory": "1Mi"}}
 RESTRICTED: Final = {"runAsNonRoot": True, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"}}
 OPERATED: Final[Manifest] = {
@@ -293,12 +287,6 @@ def pods_of(manifest: Manifest) -> Iterator[Manifest]:
         yield {**pod, "metadata": {**pod["metadata"], "name": name}}
 
 
-def skip_untried(page: Path) -> None:
-    """No page is claimed that was never run."""
-    if page.stem in UNTRIED:
-        pytest.skip("never run yet: it stands in UNTRIED")
-
-
 def failed(calls: list[dict[str, Any]]) -> str:
     """What was refused, and why."""
     return "\n".join(f"{shlex.join(call['arguments'])}: {call['said']}" for call in calls if call["code"])
@@ -329,7 +317,6 @@ def filled(text: str, page: Path) -> str:
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
 def test_the_blocks_of_a_runbook_run_as_they_stand(terminal: Terminal, page: Path) -> None:
-    skip_untried(page)
     script = "\n".join(filled(block, page) for block in blocks(page))
     calls = [call for call in terminal.type(script) if call["program"] == "kubectl"]
     assert not failed(calls), failed(calls)
@@ -350,7 +337,6 @@ INLINE: Final = sorted(
 def test_a_command_in_running_text_is_one_that_kubectl_and_the_server_take(
     terminal: Terminal, page: Path, command: str
 ) -> None:
-    skip_untried(page)
     calls = [call for call in terminal.type(filled(command, page)) if call["program"] == "kubectl"]
     assert not failed(calls), failed(calls)
     assert calls
