@@ -129,6 +129,8 @@ RUN = {
     "Alertmanager": "alertmanager_",
     "the backups' monitor": "backup_",
     "the platform's own facts": "platform_",
+    "the logs' collector": "(otelcol_|log_records_total)",
+    "Loki": "loki_",
 }
 """Whose metrics are looked for in what they really tell, here or in a test of their own -> their names."""
 

@@ -81,7 +81,7 @@ def test_who_calls_nobody_gets_no_policy_of_its_own() -> None:
 def test_every_namespace_is_closed_in_both_directions_but_for_dns(recording: Recording) -> None:
     made = policies(recording)
     namespaces = recording.of_type("fixia:platform:Namespace")
-    assert {n.name for n in namespaces} == {"app", "data", "ingress", "monitoring", "restore"}
+    assert {n.name for n in namespaces} == {"app", "collector", "data", "ingress", "monitoring", "restore"}
     for namespace in namespaces:
         deny = made[f"{namespace.name}-default-deny"]["spec"]
         assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
