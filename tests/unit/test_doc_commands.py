@@ -142,7 +142,7 @@ Need = Literal["account", "cluster", "minutes", "network", "node"]
 
 ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
     r"make test(?:-fast|-engine)?": ("minutes", "it is what runs this test"),
-    r"make test-(?:cluster|build|backup|up|faults|node|platform)": (
+    r"make test-(?:cluster|build|backup|up|faults|node|platform|runbooks)": (
         "minutes",
         "they build programs, or run databases, for minutes",
     ),
@@ -177,7 +177,7 @@ ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
 }
 """Pattern of commands -> what they need that no test has, and why."""
 
-COUNTED: Final[dict[Need, int]] = {"account": 18, "cluster": 5, "minutes": 11, "network": 3, "node": 121}
+COUNTED: Final[dict[Need, int]] = {"account": 18, "cluster": 5, "minutes": 12, "network": 3, "node": 121}
 """How many different commands nobody runs here, by what they need: so that none more is one more by accident."""
 
 
