@@ -99,7 +99,7 @@ def test_a_step_that_fails_leaves_the_old_version_and_is_made_anew_by_the_next_t
 def test_without_its_annotation_a_failed_step_would_fail_for_ever(session: Session, tmp_path: Path) -> None:
     """The dead Job is waited for again: this is what `pulumi.com/replaceUnready` is for."""
     program = program_copy(tmp_path / "program")
-    module = program / "components/application/release.py"
+    module = program / "components/jobs.py"
     text = module.read_text()
     assert "pulumi.com/replaceUnready" in text
     module.write_text(text.replace("pulumi.com/replaceUnready", "example.com/nothing"))

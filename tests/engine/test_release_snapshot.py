@@ -20,7 +20,8 @@ def released(image: str, **release: Any) -> Config:
     local = config("local")
     settings["fixia:backup"] = local["fixia:backup"]
     settings["fixia:secrets"] |= {
-        name: {"value": f"given-{name}"} for name in ("backup-key", "backup-secret", "backup-cipher")
+        name: {"value": f"given-{name}"}
+        for name in ("backup-key", "backup-secret", "backup-cipher", "objects-authority")
     }
     api = settings["fixia:workloads"]["api"] | {"image": image, "talksTo": ["pool"]}
     del api["public"]
