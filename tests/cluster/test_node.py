@@ -303,8 +303,9 @@ def test_a_release_that_mends_the_one_pod_of_a_stateful_set_replaces_it(cluster:
     cluster.apply(workload("StatefulSet", "mended", 1, pod_spec("--no-such-setting"), **more))
 
     def broken() -> bool:
-        status = cluster.get("Pod", "mended-0").get("status") or {}
-        return any(each["restartCount"] for each in status.get("containerStatuses") or [])
+        found = cluster.get("Pod", "mended-0")  # or why there is none
+        told = found["status"].get("containerStatuses") or [] if found["kind"] == "Pod" else []
+        return any(each["restartCount"] for each in told)
 
     eventually(broken, "the pod ends again and again", PATIENCE_SECONDS)
     cluster.apply(workload("StatefulSet", "mended", 1, pod_spec("--save", "", "--dir", "/tmp"), **more))
