@@ -7,25 +7,20 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
     DaemonSet,
-    DaemonSetSpecArgs,
-    DaemonSetUpdateStrategyArgs,
-    RollingUpdateDaemonSetArgs,
 )
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     EmptyDirVolumeSourceArgs,
     HostPathVolumeSourceArgs,
-    PodTemplateSpecArgs,
     Service,
     ServicePortArgs,
     ServiceSpecArgs,
-    TolerationArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 
 from components.base import Component, Identity
+from components.daemonsets import everywhere
 from components.monitoring import collector_alerts
 from components.monitoring.access import TLS_FOLDER
 from components.monitoring.store import go_memory
@@ -150,19 +145,10 @@ class Collector(Component):
             )
         )
         pod.security_context.supplemental_groups = [LOGS_GROUP]  # type: ignore[union-attr]
-        # On the nodes of the control plane too, and on those that are being emptied: those above all.
-        pod.tolerations = [TolerationArgs(operator="Exists")]
         return DaemonSet(
             f"{name}-daemon-set",
             metadata=self.metadata(args.namespace, name=name),
-            spec=DaemonSetSpecArgs(
-                selector=LabelSelectorArgs(match_labels=self.endpoint.pods),
-                update_strategy=DaemonSetUpdateStrategyArgs(
-                    type="RollingUpdate", rolling_update=RollingUpdateDaemonSetArgs(max_unavailable="25%")
-                ),
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(metadata=self.metadata(), spec=pod),
-            ),
+            spec=everywhere(pod, self.metadata(), self.endpoint.pods),
             opts=self.child(),
         )
 

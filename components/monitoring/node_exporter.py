@@ -6,14 +6,11 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps.v1 import (
     DaemonSet,
-    DaemonSetSpecArgs,
-    DaemonSetUpdateStrategyArgs,
-    RollingUpdateDaemonSetArgs,
 )
-from pulumi_kubernetes.core.v1 import PodTemplateSpecArgs, TolerationArgs, VolumeMountArgs
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
+from pulumi_kubernetes.core.v1 import VolumeMountArgs
 
 from components.base import Component, Identity
+from components.daemonsets import everywhere
 from components.network import endpoint
 from components.platform.service_account import service_account
 from components.pods import Container, Pod, Resources, hardened_pod, http_probe
@@ -103,19 +100,10 @@ class NodeExporter(Component):
                 priority_class=args.priority_class,
             )
         )
-        # On the nodes of the control plane too, and on those that are being emptied: those above all.
-        pod.tolerations = [TolerationArgs(operator="Exists")]
         return DaemonSet(
             f"{name}-daemon-set",
             metadata=self.metadata(args.namespace, name=name),
-            spec=DaemonSetSpecArgs(
-                selector=LabelSelectorArgs(match_labels=self.endpoint.pods),
-                update_strategy=DaemonSetUpdateStrategyArgs(
-                    type="RollingUpdate", rolling_update=RollingUpdateDaemonSetArgs(max_unavailable="25%")
-                ),
-                revision_history_limit=5,
-                template=PodTemplateSpecArgs(metadata=self.metadata(), spec=pod),
-            ),
+            spec=everywhere(pod, self.metadata(), self.endpoint.pods),
             opts=self.child(),
         )
 

@@ -175,7 +175,7 @@ class Certificates:
     def _tell(self, what: str, manifest: Manifest, more: dict[str, Any]) -> None:
         """Say in an object's status that it is ready, once."""
         told = manifest.get("status") or {}
-        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in told.get("conditions") or [])
+        ready = _is_ready(told)
         if ready and all(told.get(key) == value for key, value in more.items()):
             return
         condition = {
@@ -234,13 +234,19 @@ def metrics(certificates: Sequence[Manifest]) -> str:
         end = told.get("notAfter")
         moment = datetime.fromisoformat(end).timestamp() if end else 0
         lines.append(f"{_EXPIRATION}{{{labels}}} {moment:.0f}")
-        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in told.get("conditions") or [])
+        ready = _is_ready(told)
         now = "True" if ready else "False"
         lines += [
             f'{_READY}{{condition="{each}",{labels}}} {int(each == now)}'
             for each in ("True", "False", "Unknown")
         ]
     return "\n".join(lines) + "\n"
+
+
+def _is_ready(status: Manifest) -> bool:
+    """Whether an object's status says that it is ready."""
+    conditions = status.get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 _KINDS: Final = {"issuer": "Issuer", "clusterissuer": "ClusterIssuer", "certificate": "Certificate"}
