@@ -17,6 +17,7 @@ CLUSTER: Final = f"{_RUNBOOKS}/alertmanager-cluster.md"
 CONFIGURATION: Final = f"{_RUNBOOKS}/alertmanager-configuration.md"
 
 _SELF: Final = f'{{job="{JOB}"}}'
+_MEMBERS: Final = f"alertmanager_cluster_members{_SELF}"
 
 ALERTS: Final = (
     Alert(
@@ -53,11 +54,22 @@ ALERTS: Final = (
 PAIR: Final = (
     Alert(
         name="AlertmanagerPeerMissing",
-        expression=f"alertmanager_cluster_members{_SELF} < 2",
+        # It counts on one that was killed for as long as it lives, if a connection is refused before an
+        # answer is missed: a fault of Alertmanager's own transport with TLS. So Prometheus counts as well.
+        expression=f"{_MEMBERS} < 2 or {_MEMBERS} and on (namespace) count by (namespace) ({_MEMBERS}) < 2",
         minutes=15,
         severity="P3",
-        summary="{{ $labels.pod }} finds no other Alertmanager: messages may come twice, and silences are "
-        "lost with it",
+        summary="{{ $labels.pod }} has no other Alertmanager beside it: messages may come twice, and "
+        "silences are lost with it",
+        runbook=CLUSTER,
+    ),
+    Alert(
+        name="AlertmanagerPeerLeftOver",
+        expression=f"{_MEMBERS} > 2",
+        minutes=30,
+        severity="P4",
+        summary="{{ $labels.pod }} counts {{ $value }} Alertmanagers where two are: it may wait 15 seconds "
+        "longer for each before it tells",
         runbook=CLUSTER,
     ),
     Alert(

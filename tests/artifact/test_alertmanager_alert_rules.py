@@ -36,7 +36,18 @@ CASES = {
         {f"{LOADED}{{{POD}}}": 1},
     ),
     "AlertmanagerPeerMissing": Case(
-        {f"{MEMBERS}{{{POD}}}": 1, f"{MEMBERS}{{{OTHER}}}": 2}, {f"{MEMBERS}{{{POD}}}": 2}, begins=0
+        [
+            {f"{MEMBERS}{{{POD}}}": 1, f"{MEMBERS}{{{OTHER}}}": 2},
+            # Killed, and still counted by the other one.
+            {f"{MEMBERS}{{{POD}}}": 2},
+        ],
+        {f"{MEMBERS}{{{POD}}}": 2, f"{MEMBERS}{{{OTHER}}}": 2},
+        begins=0,
+    ),
+    "AlertmanagerPeerLeftOver": Case(
+        {f"{MEMBERS}{{{POD}}}": 3, f"{MEMBERS}{{{OTHER}}}": 2},
+        {f"{MEMBERS}{{{POD}}}": 2, f"{MEMBERS}{{{OTHER}}}": 2},
+        begins=0,
     ),
     "AlertmanagerConfigurationsDiffer": Case(
         hashes(1.3e14, 2.7e14),

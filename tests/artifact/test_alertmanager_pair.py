@@ -62,14 +62,18 @@ def test_two_tell_everything_once_and_one_goes_on_alone(around: World) -> None:
     assert around.about("Shared") == places
 
 
-def test_one_that_is_killed_is_missed_by_the_other(around: World) -> None:
-    """It says no goodbye, as when its node is lost: the other one must find out by itself."""
+def test_the_other_one_tells_for_one_that_is_killed(around: World) -> None:
+    """It says no goodbye, as when its node is lost, and may be counted on: the other one tells nevertheless."""
     first = AlertmanagerPod(around.folder / "first", around, replicas=2)
     second = AlertmanagerPod(around.folder / "second", around, replicas=2)
+    places = {"/v2/enqueue": 1, "/slack": 1, "mail": 1, "/webhook": 1}
     with both(first, second) as running:
         running[1].send_signal(signal.SIGKILL)
         running[1].wait(20)
-        eventually(lambda: first.metrics("alertmanager_cluster_members") == {"": 1}, "it is missed", 60)
+        first.fires(alert("Alone"))
+        eventually(lambda: around.about("Alone") == places, "the other one tells")
+        eventually(lambda: first.looked("Alone") >= 3, "it has had chances to tell again")
+        assert around.about("Alone") == places
 
 
 def test_a_silence_outlives_the_pod_that_it_was_made_in(around: World) -> None:

@@ -1,5 +1,6 @@
 """The database's life: starts, stops, kills, full disks. No commit that was acknowledged is ever lost."""
 
+import re
 import signal
 import subprocess
 import time
@@ -47,11 +48,16 @@ def postmaster(server: Container) -> psutil.Process:
 def backend(server: Container) -> psutil.Process:
     """The process that serves the writing client."""
     (found,) = [
-        each
-        for each in postmaster(server).children()
-        if each.cmdline()[:1] and "app_1" in each.cmdline()[0] and "fixia" in each.cmdline()[0]
+        each for each in postmaster(server).children() if re.match(r"postgres: app_1 fixia ", title(each))
     ]
     return found
+
+
+def title(process: psutil.Process) -> str:
+    """What PostgreSQL says of one of its processes; nothing of one that has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def test_kill_9_of_the_postmaster_loses_no_commit(database: DatabasePod) -> None:

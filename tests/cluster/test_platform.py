@@ -145,6 +145,15 @@ def test_sockets_hear_each_other_over_two_pods(up: Platform, tmp_path: Path) -> 
         "client": "203.0.113.50",
         "cookies": True,
     }
+    # The autoscaler starts the second one when the first is ready, and the entrance hears of it in its turn.
+    met_first: set[str] = set()
+
+    def both_answer() -> bool:
+        answer = up.ask(SOCKETS, "/socket.io/?EIO=4&transport=polling")
+        met_first.add(answer.headers.get("Set-Cookie", "").partition(";")[0])
+        return len(met_first - {""}) == 2
+
+    eventually(both_answer, "two socket servers answer", PATIENCE_SECONDS)
     command = ["node", "test/sockets.js", json.dumps(told)]
     with subprocess.Popen(
         command, cwd=app, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
