@@ -13,9 +13,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, text, timeseries
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    logs,
+    loki,
+    prometheus,
+    stat,
+    table,
+    text,
+    timeseries,
+)
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueGraphMode, LegendDisplayMode
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    LegendDisplayMode,
+    LogsSortOrder,
+)
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DataSourceRef,
@@ -43,6 +58,8 @@ EVERYTHING: Final = ".+"
 Look = Literal["lines", "number", "table"]
 
 _SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+LOKI: Final = DataSourceRef(type_val="loki", uid="loki")
+"""Where lines are: one for all, as `grafana_logs.yaml` names it."""
 GRID: Final = 24
 """How many cells wide a board is."""
 
@@ -51,6 +68,7 @@ _SIZES: Final[Mapping[str, tuple[int, int]]] = {
     "number": (4, 4),
     "table": (GRID, 8),
     "text": (GRID, 4),
+    "logs": (GRID, 12),
 }
 """Width and height, in cells."""
 
@@ -102,6 +120,34 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lines:
+    """What containers wrote, the newest first.
+
+    Attributes:
+        title: which lines.
+        description: what is normal, and what it means when it is not.
+        query: LogQL.
+        width: in cells; a whole line unless told.
+    """
+
+    title: str
+    description: str
+    query: str
+    width: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What the viewer types at the top.
+
+    Attributes:
+        name: `$name` in the queries.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variable:
     """What the viewer chooses at the top.
 
@@ -123,6 +169,10 @@ class Variable:
         return f"label_values({self.metric}, {self.label or self.name})"
 
 
+Shown = Panel | Note | Lines
+"""What a board is made of."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Board:
     """One dashboard.
@@ -140,8 +190,8 @@ class Board:
 
     uid: str
     title: str
-    rows: Mapping[str, Sequence[Panel | Note]]
-    variables: Sequence[Variable] = ()
+    rows: Mapping[str, Sequence[Shown]]
+    variables: Sequence[Variable | Search] = ()
     tags: Sequence[str] = ()
     description: str | None = None
     time: str = "now-6h"
@@ -219,7 +269,7 @@ def share(part: str, whole: str) -> str:
     return f"({part} or 0 * {whole}) / ({whole} > 0)"
 
 
-def _places(panels: Sequence[Panel | Note], top: int) -> tuple[list[GridPos], int]:
+def _places(panels: Sequence[Shown], top: int) -> tuple[list[GridPos], int]:
     """Where panels stand, from left to right and then below, and where what follows them begins.
 
     The builder's own way breaks a line only after one that is exactly full, and lets wide ones stick out.
@@ -227,7 +277,7 @@ def _places(panels: Sequence[Panel | Note], top: int) -> tuple[list[GridPos], in
     places: list[GridPos] = []
     left, height = 0, 0
     for panel in panels:
-        wide, high = _SIZES["text" if isinstance(panel, Note) else panel.look]
+        wide, high = _SIZES[_kind(panel)]
         wide = panel.width or wide
         if left + wide > GRID:
             left, top, height = 0, top + height, 0
@@ -236,15 +286,20 @@ def _places(panels: Sequence[Panel | Note], top: int) -> tuple[list[GridPos], in
     return places, top + height
 
 
+def _kind(panel: Shown) -> str:
+    if isinstance(panel, Panel):
+        return panel.look
+    return "text" if isinstance(panel, Note) else "logs"
+
+
 def _grouped(how: str, by: str) -> str:
     return f"{how} by ({by}) " if by else how
 
 
 def _others() -> dashboard.DashboardLink:
-    """The way to the other boards, which keeps the time that one looks at."""
-    return (
-        dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).as_dropdown(True).keep_time(True)
-    )
+    """The way to the other boards, which keeps the time that one looks at and what one has chosen."""
+    others = dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).as_dropdown(True)
+    return others.keep_time(True).include_vars(True)
 
 
 def _deployments() -> dashboard.AnnotationQuery:
@@ -262,7 +317,9 @@ def _deployments() -> dashboard.AnnotationQuery:
     )
 
 
-def _choice(variable: Variable) -> dashboard.QueryVariable:
+def _choice(variable: Variable | Search) -> dashboard.QueryVariable | dashboard.TextBoxVariable:
+    if isinstance(variable, Search):
+        return dashboard.TextBoxVariable(variable.name)
     made = (
         dashboard.QueryVariable(variable.name)
         .query(variable.query)
@@ -275,10 +332,14 @@ def _choice(variable: Variable) -> dashboard.QueryVariable:
 Chart = timeseries.Panel | stat.Panel | table.Panel
 
 
-def _made(panel: Panel | Note, board: Board) -> Chart | text.Panel:
+def _made(panel: Shown, board: Board) -> Chart | text.Panel | logs.Panel:
     if isinstance(panel, Note):
         note = text.Panel().title(panel.title).description(panel.description)
         return note.mode(TextMode.MARKDOWN).content(panel.text)
+    if isinstance(panel, Lines):
+        lines = logs.Panel().title(panel.title).description(panel.description).datasource(LOKI)
+        lines = lines.show_time(True).wrap_log_message(True).sort_order(LogsSortOrder.DESCENDING)
+        return lines.with_target(loki.Dataquery().expr(panel.query).ref_id("A"))
     chart = _looking(panel, legend=board.legend)
     chart = chart.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
     if panel.most is not None:

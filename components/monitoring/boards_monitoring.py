@@ -194,7 +194,7 @@ _SHOWN: Final = (
 _LOGGED: Final = (
     Panel(
         title="Lines",
-        description="Written in a second, by workload. What is written is in Explore, with the source Loki.",
+        description="Written in a second, by workload. The lines themselves are on the board Logs.",
         unit="cps",
         queries={"{{workload}}": rate("log_records_total", by="namespace, workload")},
     ),

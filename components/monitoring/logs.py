@@ -8,7 +8,7 @@ from typing import Final
 import pulumi
 
 from components.base import Component
-from components.monitoring import logs_alerts, store
+from components.monitoring import boards_logs, logs_alerts, store
 from components.monitoring.access import TLS_FOLDER
 from components.monitoring.store import CONFIG_FOLDER, DATA_FOLDER, StoreArgs
 from components.network import endpoint
@@ -69,6 +69,7 @@ class Logs(Component):
             name=name,
             targets=[Target(job=name, endpoint=self.status)],
             alerts=logs_alerts.of_store(name, f"{name}-data.*"),
+            boards=boards_logs.boards(),
         )
         made = store.made(
             self,

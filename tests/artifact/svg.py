@@ -109,6 +109,9 @@ def _inside(
     title = _text(10, 18, _cut(panel["title"], wide - 16, 13), size=13)
     if panel["type"] == "text":
         return title + _words(panel["options"]["content"], wide, high)
+    if panel["type"] == "logs":
+        (asked,) = panel["targets"]
+        return title + _words(f"Lines of Loki, which is not asked for pictures:\n{asked['expr']}", wide, high)
     unit = panel["fieldConfig"]["defaults"]["unit"]
     if not found:
         return title + _text(wide / 2, high / 2, "No data", size=14, ink=PALE, middle=True)

@@ -33,7 +33,10 @@ WINDOWS = ((NOW - 90 * MINUTE, NOW), (NOW - 7 * 86400 - 15 * MINUTE, NOW - 7 * 8
 """Of what there are samples: the last hour and a half, and what is compared with a week ago."""
 
 CHOSEN = {
-    "namespace": {"fixia-backups": "fixia-data", "fixia-database": "fixia-data", "fixia-cache": "fixia-data"},
+    "namespace": {
+        **dict.fromkeys(("fixia-backups", "fixia-database", "fixia-cache"), "fixia-data"),
+        "fixia-logs": "fixia-app",
+    },
     "workload": {"fixia-application": "api"},
 }
 """What a viewer chooses where one must be: variable -> the board's uid -> the value."""
@@ -221,7 +224,7 @@ def filled(expression: str, board: dict[str, Any]) -> str:
     written = expression.replace("$__rate_interval", "4m").replace("$__range", "1h")
     for variable in board["templating"]["list"]:
         name = variable["name"]
-        if name != "datasource":
+        if variable["type"] == "query":
             value = EVERYTHING if variable.get("multi") else CHOSEN[name][board["uid"]]
             written = written.replace(f"${name}", value)
     assert "$" not in written, written
@@ -255,7 +258,7 @@ def _without_words(expression: str) -> str:
 def asked(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Title and question of all that a board asks, its choices included."""
     for variable in board["templating"]["list"]:
-        if variable["name"] != "datasource":
+        if variable["type"] == "query":
             metric = variable["query"].removeprefix("label_values(").partition(",")[0]
             yield f"${variable['name']}", metric
     for panel in charts(board):

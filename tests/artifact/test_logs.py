@@ -14,6 +14,7 @@ import yaml
 
 from tests.artifact.logs_world import OWN_NAMESPACE, POD, LogsWorld, plain
 from tests.artifact.pod import PATIENCE_SECONDS, eventually
+from tests.unit.test_boards import BOARDS, lines
 
 pytestmark = pytest.mark.heavy
 
@@ -128,6 +129,30 @@ def test_a_lines_trace_can_be_asked_for(world: LogsWorld) -> None:
     world.write(json.dumps({"level": "info", "msg": "traced", "trace_id": trace, "span_id": span}))
     labels, _ = one(world, f'{API} | trace_id="{trace}"')
     assert labels["span_id"] == span
+
+
+@pytest.mark.parametrize(
+    "searched", ["", "PAID.*twice", "paid never"], ids=["nothing", "a pattern", "in vain"]
+)
+def test_the_board_of_lines_shows_what_is_looked_for(world: LogsWorld, searched: str) -> None:
+    """Its questions as Grafana asks them, with the viewer's choices in their places."""
+    levels = {"error": "board: paid twice", "info": "board: paid once"}
+    world.write(*(json.dumps({"level": level, "msg": said}) for level, said in levels.items()), pod="board-0")
+    eventually(lambda: len(world.found('{pod="board-0"}')) >= len(levels), "all arrive")
+    choices = {"$namespace": "fixia-app", "$workload": "board", "$search": searched}
+    found = {}
+    for panel in lines(BOARDS["fixia-logs.json"]):
+        (target,) = panel["targets"]
+        question = re.sub(r"\$\w+", lambda match: choices[match[0]], target["expr"])
+        found[panel["title"]] = {json.loads(line)["msg"] for _, line in world.found(question)}
+    assert (
+        found
+        == {
+            "": {"Errors": {levels["error"]}, "All": {*levels.values()}},
+            "PAID.*twice": {"Errors": {levels["error"]}, "All": {levels["error"]}},
+            "paid never": {"Errors": set(), "All": set()},
+        }[searched]
+    )
 
 
 def test_a_long_line_is_put_together_again(world: LogsWorld) -> None:

@@ -1,6 +1,6 @@
 """The page of every board: what it is for, and what each of its panels shows."""
 
-from components.board import Board, Note, Panel
+from components.board import Board, Lines, Panel, Shown
 from tests.unit.test_boards import boards
 
 FIRST = ("fixia-operations", "fixia-executive", "fixia-development", "fixia-security", "fixia-slo")
@@ -39,6 +39,6 @@ def _board(board: Board) -> str:
     return "\n".join(lines)
 
 
-def _panel(panel: Panel | Note) -> str:
-    unit = panel.unit if isinstance(panel, Panel) else "words"
+def _panel(panel: Shown) -> str:
+    unit = panel.unit if isinstance(panel, Panel) else "lines" if isinstance(panel, Lines) else "words"
     return f"| {panel.title} | {unit} | {panel.description} |"

@@ -2,7 +2,7 @@
 
 import re
 
-from components.board import Panel
+from components.board import Lines
 from tests.unit import board_page
 from tests.unit.test_boards import boards
 
@@ -13,7 +13,7 @@ def test_every_panel_of_every_board_is_there() -> None:
         assert f"## {board.title}\n" in page
         for panels in board.rows.values():
             for panel in panels:
-                unit = panel.unit if isinstance(panel, Panel) else "words"
+                unit = getattr(panel, "unit", "lines" if isinstance(panel, Lines) else "words")
                 assert f"| {panel.title} | {unit} | {panel.description} |\n" in page
 
 

@@ -27,7 +27,7 @@ from tests.recorder import ROOT
 
 Drawn = dict[str, Any]
 
-SHAPES = {"timeseries", "stat", "table", "text"}
+SHAPES = {"timeseries", "stat", "table", "text", "logs"}
 """Kinds of panels that every Grafana since 9 has by itself."""
 
 RECORDED = (
@@ -65,8 +65,13 @@ def panels(drawn: Drawn) -> list[dict[str, Any]]:
 
 
 def charts(drawn: Drawn) -> list[dict[str, Any]]:
-    """Its panels that ask for something."""
-    return [panel for panel in panels(drawn) if panel["type"] != "text"]
+    """Its panels that ask Prometheus for something."""
+    return [panel for panel in panels(drawn) if panel["type"] not in ("text", "logs")]
+
+
+def lines(drawn: Drawn) -> list[dict[str, Any]]:
+    """Its panels that ask Loki for lines."""
+    return [panel for panel in panels(drawn) if panel["type"] == "logs"]
 
 
 def queries(drawn: Drawn) -> Iterator[str]:
@@ -76,13 +81,18 @@ def queries(drawn: Drawn) -> Iterator[str]:
             yield target["expr"]
 
 
+(LOKI,) = yaml.safe_load((ROOT / "components/monitoring/grafana_logs.yaml").read_text(encoding="utf-8"))[
+    "datasources"
+]
+"""The source of lines, as Grafana is told of it."""
+
 BOARDS: dict[str, Drawn] = {name: json.loads(text) for name, text in board_files().items()}
 
 every_board = pytest.mark.parametrize("drawn", BOARDS.values(), ids=list(BOARDS))
 
 
 def test_there_is_one_for_everybody_who_looks() -> None:
-    known = "executive operations development security slo monitoring application entrance cluster"
+    known = "executive operations development security slo monitoring application entrance cluster logs"
     kept = "database cache backups"
     assert set(BOARDS) == {f"fixia-{uid}.json" for uid in f"{known} {kept}".split()}
 
@@ -115,9 +125,11 @@ def test_the_datasource_is_the_viewers_choice(drawn: Drawn) -> None:
     variables = {variable["name"]: variable for variable in drawn["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
     assert variables["datasource"]["query"] == "prometheus"
-    others = [variable for name, variable in variables.items() if name != "datasource"]
+    others = [variable for variable in variables.values() if variable["type"] == "query"]
     for held in (*others, *charts(drawn)):
         assert held["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    for held in lines(drawn):
+        assert held["datasource"] == {"type": LOKI["type"], "uid": LOKI["uid"]}
 
 
 @every_board
@@ -231,7 +243,8 @@ def test_a_counter_is_never_shown_as_it_is(drawn: Drawn) -> None:
 @every_board
 def test_what_the_viewer_chooses_is_used_and_what_is_used_is_chosen(drawn: Drawn) -> None:
     chosen = {variable["name"] for variable in drawn["templating"]["list"]} - {"datasource"}
-    used = {name for query in queries(drawn) for name in re.findall(r"\$(?!__)(\w+)", query)}
+    of_lines = [target["expr"] for panel in lines(drawn) for target in panel["targets"]]
+    used = {name for query in [*queries(drawn), *of_lines] for name in re.findall(r"\$(?!__)(\w+)", query)}
     assert used == chosen
 
 
