@@ -5,7 +5,6 @@ Kubernetes' parts share most of their sources, so that they are built together, 
 ${FIXIA_CACHE:-${XDG_CACHE_HOME:-~/.cache}/fixia}/kubernetes-node/v<release>/bin/
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -137,7 +136,7 @@ def _build(work: Path, progress: Progress) -> Path:
         shutil.copy(KUBERNETES.folder / name, module)
     packages = [f"{KUBERNETES.module}/cmd/{name}" for name in PARTS]
     command = [str(go), "build", "-v", "-trimpath", "-mod=readonly", "-buildvcs=false"]
-    command += [f"-p={max(1, (os.cpu_count() or 2) - 1)}", "-ldflags", KUBERNETES.linker_flags]
+    command += ["-ldflags", KUBERNETES.linker_flags]
     compiled = 0
 
     def count(text: str) -> None:

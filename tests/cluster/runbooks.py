@@ -10,7 +10,6 @@ filled in by the test; `STACK=production` becomes the node's stack, and nothing 
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -261,19 +260,3 @@ class Writer:
         """Seconds before the disaster from which on an acknowledged order is missing; 0 if none is."""
         missing = [at for number, at in self.acknowledged.items() if number not in kept]
         return max(disaster - min(missing), 0.0) if missing else 0.0
-
-
-def copied(folder: Path) -> Path:
-    """The program as it is in the tree, where its stack's file may be written to."""
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in filter(None, files.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    return folder

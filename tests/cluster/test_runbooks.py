@@ -22,7 +22,9 @@ import yaml
 from simulator.faults import Fault
 from simulator.node import machine, node, programs
 from simulator.node.place import FOLDER_SETTING, Place, chosen
-from tests.cluster.runbooks import STACK, Operator, Page, Writer, copied
+from tests.cluster.runbooks import STACK, Operator, Page, Writer
+from tests.recorder import ROOT
+from tests.tree import copied
 
 pytestmark = [pytest.mark.cluster, pytest.mark.runbooks]
 
@@ -46,7 +48,9 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         pytest.skip(f"no {', '.join(missing)}, and making them takes minutes: `make test-node`")
     own = FOLDER_SETTING not in os.environ
     place = Place(folder=Path("/var/tmp/fixia-runbooks"), network=IPv4Network(NETWORK)) if own else chosen()
-    made = Operator(place, copied(tmp_path_factory.mktemp("program")))
+    program = copied(tmp_path_factory.mktemp("program"))
+    (program / ".venv").symlink_to(ROOT / ".venv")
+    made = Operator(place, program)
     try:
         made.up()
         yield made

@@ -19,6 +19,7 @@ import pytest
 
 from tests.doc_commands import GUIDES, RUNBOOKS, commands
 from tests.recorder import ROOT
+from tests.tree import committed, copied
 
 PAGES: Final = (*GUIDES, *RUNBOOKS)
 
@@ -65,7 +66,9 @@ TESTED: Final = {
         "tests/engine/test_preview.py::test_a_base_makes_the_preview_show_what_changed_since"
     ),
     r"make review(?: STACK=production)?": REVIEW,
-    r"\.venv/bin/python -m delivery\.review --stack staging --base HEAD": REVIEW,
+    r"\.venv/bin/python -m delivery\.review --stack staging --base HEAD": (
+        "tests/engine/test_first_hour.py::test_nothing_but_the_page_is_needed"
+    ),
     r"\.venv/bin/python -m delivery\.review --stack \w+ --account --refresh": DRIFT,
     r"\.venv/bin/python -m delivery\.review --stack \w+ --account": WAY_BACK,
     r"\.venv/bin/python -m delivery\.deploy --stack \w+ --refresh": DRIFT,
@@ -233,21 +236,9 @@ def test_make_knows_each_of_its_commands_whole(command: str) -> None:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree as it lies here in a folder of its own, with a review of each stack in `build/`."""
-    folder = tmp_path_factory.mktemp("clone")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and name.split("/")[0] not in ("tests", "docs", "bench"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
-    for arguments in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message=All of it")):
-        subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+    left = ("tests", "docs", "bench")
+    folder = copied(tmp_path_factory.mktemp("clone"), wanted=lambda path: path.parts[0] not in left)
+    committed(folder)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     (folder / "build").mkdir()
     recorded = json.loads((ROOT / "tests/unit/data/comments/no-change.json").read_text(encoding="utf-8"))
