@@ -91,8 +91,10 @@ def test_nothing_but_the_page_is_needed(stranger: Stranger) -> None:
             assert "stack staging may go on" in said
         elif "delivery.cost" in line:
             assert re.search(r"\d", said)
-    assert "\n1 to update, " in stranger.comment()
-    assert "api-autoscaler" in stranger.comment()
+    assert "The comment names two updates, `api-autoscaler` with what it costs and `deployed-facts`" in told
+    assert "\n2 to update, " in stranger.comment()
+    for name in ("api-autoscaler", "deployed-facts"):
+        assert f"`{name}`" in stranger.comment()
 
     assert "write `min: 0` in the same place" in told
     stranger.edits("min: 1", "min: 0")
