@@ -276,9 +276,12 @@ def test_a_release_that_fails_its_smoke_test_leaves_the_old_version_and_can_be_t
     assert set(world.unready()) == {SMOKE}
 
     world.calls()
-    done = world.run("make", "rollback", "STACK=staging", "YES=1")
+    done = world.script("rollback")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "deploy: " not in done.stderr
+    (left,) = [each for each in world.forge.issues if each["title"] == "Rollback of staging"]
+    assert f"+      image: {OLD}" in left["body"]
+    world.forge.issues.clear()
     assert world.file("staging").read_text() == before
     assert world.serving() == world.wanted() == everywhere(OLD)
     assert world.unready() == []

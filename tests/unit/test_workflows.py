@@ -67,8 +67,9 @@ def actionlint() -> str:
     return str(installed(program))
 
 
-def test_the_five_workflows_are_there() -> None:
-    assert {file.stem for file in WORKFLOWS} >= {"preview", "deploy", "drift", "security", "images"}
+def test_the_workflows_are_there() -> None:
+    known = "preview deploy rollback drift rotation security images"
+    assert {file.stem for file in WORKFLOWS} == {*known.split()}
 
 
 @by_workflow
@@ -168,6 +169,9 @@ def test_one_stack_is_brought_up_by_one_run_at_a_time_and_none_is_cancelled() ->
         assert found[stack]["concurrency"] == {"group": f"stack-{stack}", "cancel-in-progress": False}
         assert found[stack]["environment"] == stack
     assert found["production"]["needs"] == "staging"
+    (back,) = jobs(FOLDER / "workflows/rollback.yml").values()
+    assert back["concurrency"] == {"group": "stack-${{ inputs.stack }}", "cancel-in-progress": False}
+    assert back["environment"] == "${{ inputs.stack }}"
 
 
 @by_workflow

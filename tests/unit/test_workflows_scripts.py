@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.recorder import ROOT
+from tests.tree import committed
 
 SCRIPTS: Final = ROOT / ".github" / "scripts"
 TOKEN: Final = "token-of-the-job"
@@ -90,6 +91,14 @@ def commented(world: World, text: str = "a comment\n") -> None:
     (world.folder / "build/comment-staging.md").write_text(text)
 
 
+def committed_file(world: World) -> Path:
+    """The stack's file, with a commit behind it."""
+    file = world.folder / "Pulumi.staging.yaml"
+    file.write_text("image: new\n")
+    committed(world.folder)
+    return file
+
+
 def test_a_forks_review_asks_no_account_and_writes_to_the_summary_alone(world: World) -> None:
     commented(world)
     done = world.run("review")
@@ -151,6 +160,32 @@ def test_a_deployment_that_fails_says_so_and_one_without_labels_does_not_begin(w
     (world.folder / "calls").unlink()
     assert world.run("deploy").returncode == 3
     assert not [call for call in world.calls if "deploy" in call]
+
+
+@pytest.mark.parametrize(("status", "said"), [(0, "Commit this"), (1, "is not back yet")])
+def test_a_release_that_was_taken_back_leaves_an_issue_with_what_to_commit(
+    world: World, status: int, said: str
+) -> None:
+    file = committed_file(world)
+    file.write_text("image: old\n")
+    world.answers = [f"delivery.rollback|{status}|"]
+    done = world.run("rollback")
+    assert done.returncode == status, done.stderr
+    assert world.calls == [
+        "python -m delivery.rollback --stack staging --yes",
+        "python -m delivery.github issue --title Rollback of staging",
+    ]
+    told = world.text("calls.stdin")
+    assert said in told
+    assert "-image: new\n+image: old\n" in told
+    assert world.text("summary") == told
+
+
+def test_a_release_that_cant_be_taken_back_leaves_no_issue(world: World) -> None:
+    committed_file(world)
+    world.answers = ["delivery.rollback|2|"]
+    assert world.run("rollback").returncode == 2
+    assert world.calls == ["python -m delivery.rollback --stack staging --yes"]
 
 
 @pytest.mark.parametrize(
