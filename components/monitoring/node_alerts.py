@@ -131,6 +131,20 @@ CONTROLLED: Final = (
         "asked",
         runbook=CONTROL,
     ),
+    Alert(
+        name="ApiServerAuditLost",
+        # What has never happened has no series: of the first burst, the first event does not count.
+        expression=" + ".join(
+            f'(sum(increase({lost}{{job="{API_SERVER}"}}[15m])) or vector(0))'
+            for lost in ("apiserver_audit_error_total", "apiserver_audit_requests_rejected_total")
+        )
+        + " > 0",
+        minutes=1,
+        severity="P2",
+        summary="{{ $value | humanize }} events of the API server's audit log were lost in a quarter of an "
+        "hour, or requests refused for it",
+        runbook=CONTROL,
+    ),
 )
 """For the way to all of them. Source of the targets: kubernetes/community, sig-scalability/slos/slos.md."""
 

@@ -113,6 +113,20 @@ CASES = {
         [answered(991), answered(100, verb="WATCH")],
         begins=1,
     ),
+    "ApiServerAuditLost": Case(
+        [
+            {'apiserver_audit_error_total{job="apiserver",plugin="log"}': "0+1x200"},
+            {'apiserver_audit_requests_rejected_total{job="apiserver"}': "0+1x200"},
+        ],
+        [
+            {
+                'apiserver_audit_error_total{job="apiserver",plugin="log"}': 5,
+                'apiserver_audit_event_total{job="apiserver"}': "0+9x200",
+            },
+            {'apiserver_audit_event_total{job="apiserver"}': "0+9x200"},
+        ],
+        begins=1,
+    ),
     "NodeBusy": Case(cpu(idle=6, user=54), [cpu(idle=15, user=45), cpu(idle=3, iowait=12, user=45)], begins=1),
     "NodeRobbed": Case(cpu(idle=10, steal=6.6), cpu(idle=10, steal=5.4), begins=5),
     "NodeLoadHigh": Case(load(4.4), load(3.6), begins=0),
