@@ -74,7 +74,7 @@ if settings.cache:
     cache = Cache(CACHE, arguments.of_cache(settings.cache, ground), opts)
     callees[CACHE] = cache.endpoint
     before, watches = [*before, cache], [*watches, cache.watch]
-callees |= arguments.called_workloads(settings, ground)
+callees |= arguments.called_inside(settings, ground)
 
 # What serves. Nothing of a new version does, until its release has passed.
 applications = arguments.of_applications(settings, ground, callees)

@@ -8,7 +8,7 @@ from components.quantities import quantity
 from settings.disagreement import Disagreement
 from settings.model import Settings
 from settings.monitoring import Errors, Monitoring, Status
-from settings.workload import CACHE, INTERNET, POOL, Resources
+from settings.workload import CACHE, COLLECTOR, INTERNET, POOL, Resources
 
 FILLED: Final = Decimal("0.85")
 """Of Prometheus' volume: beside its data stands the log of the last hours."""
@@ -28,6 +28,9 @@ def refused(settings: Settings) -> Iterator[Disagreement]:
         yield from _errors(settings, section.errors)
     if section.status:
         yield from _status(settings, section, section.status)
+    if section.traces and section.logs is None:
+        valid = "with a section `monitoring.logs`, whose collector takes them; or left out"
+        yield Disagreement("monitoring.traces", "a store that nobody sends to", valid)
     yield from _alone(settings, section)
     if settings.stack.environment == "production" and section.alertmanager.replicas < 2:
         valid = "2 in production: one pod goes with its node, and nobody is told"
@@ -42,7 +45,7 @@ def pods(section: Monitoring) -> list[tuple[list[Resources], int]]:
         ([section.prometheus.resources], 1),
         ([section.alertmanager.resources], section.alertmanager.replicas),
         ([section.node_exporter.resources], section.most_nodes),
-        *([([section.logs.resources], 1)] if section.logs else []),
+        *(([each.resources], 1) for each in (section.logs, section.traces) if each),
         # A release starts a new one before it stops the old one.
         *(([each.resources], 2) for each in replaced),
     ]
@@ -95,7 +98,7 @@ def _secrets(settings: Settings, section: Monitoring) -> Iterator[Disagreement]:
 
 def _errors(settings: Settings, errors: Errors) -> Iterator[Disagreement]:
     """No workload gets a way out of the cluster by reporting errors: it has one, or it reports none."""
-    known = {*settings.workloads, CACHE, INTERNET, POOL}
+    known = {*settings.workloads, CACHE, COLLECTOR, INTERNET, POOL}
     for index, name in enumerate(errors.workloads):
         path = f"monitoring.errors.workloads[{index}]"
         workload = settings.workloads.get(name)

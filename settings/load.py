@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from settings.consistency import HOW_TO_SET, disagreements
 from settings.model import Settings
 from settings.section import Section
-from settings.workload import CACHE, INTERNET, POOL
+from settings.workload import CACHE, COLLECTOR, INTERNET, POOL
 
 _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterable[str]]]] = {
     ("workloads", "*", "namespace"): lambda data: _names(data, "platform", "namespaces"),
@@ -26,6 +26,7 @@ _REFERENCES: Final[Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Iterab
         *_names(data, "workloads"),
         *({CACHE} & data.keys()),
         *((POOL,) if "database" in data else ()),
+        *((COLLECTOR,) if _has(data, "monitoring", "traces") else ()),
         INTERNET,
     ),
     ("release", "workload"): lambda data: _names(data, "workloads"),
@@ -152,6 +153,13 @@ def _dangling_references(data: Mapping[str, Any]) -> Iterator[SettingFault]:
             if isinstance(name, str) and (name not in known or name == own):
                 others = [candidate for candidate in known if candidate != own]
                 yield SettingFault(path, repr(name), _one_of(name, others, "nothing of the kind is declared"))
+
+
+def _has(data: Any, *path: str) -> bool:
+    """Whether there is something at a path."""
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data is not None
 
 
 def _names(data: Any, *path: str) -> list[str]:

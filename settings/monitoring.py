@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from settings.section import Section
-from settings.types import Bytes, Cidr, Image, Name, Subdomain, matching
+from settings.types import Bytes, Cidr, Image, Name, Percent, Subdomain, matching
 from settings.workload import COLLECTOR, Resources
 
 PROMETHEUS: Final = "prometheus"
@@ -171,6 +171,18 @@ class Logs(Section):
     collector: Collector
 
 
+class Traces(Section):
+    """What requests did on their way: who keeps it. Who sends any has `collector` in its `talksTo`."""
+
+    image: Image = Field(description="Jaeger 2.13 or newer.")
+    resources: Resources
+    storage: Bytes = Field(default="5Gi", description="The volume; it can grow, never shrink.")
+    retention_days: Annotated[int, Field(ge=1, le=90)] = Field(
+        default=3, description="How long a span is found; its volume must hold so much."
+    )
+    sampled_percent: Percent = Field(default=10, description="How many of all traces are kept.")
+
+
 class Monitoring(Section):
     """Prometheus, Alertmanager, Grafana and what they ask."""
 
@@ -183,6 +195,10 @@ class Monitoring(Section):
     blackbox: Exporter | None = Field(default=None, description="Left out: no host is asked from outside.")
     status: Status | None = Field(default=None, description="Left out: nobody outside is told.")
     logs: Logs | None = Field(default=None, description="Left out: logs stay on the nodes.")
+    traces: Traces | None = Field(
+        default=None,
+        description="Left out: no trace is kept. It takes `logs`, whose collector takes traces too.",
+    )
     receivers: Receivers
     errors: Errors | None = Field(default=None, description="Left out: errors are in the logs alone.")
     api_server: list[Cidr] = Field(

@@ -147,7 +147,8 @@ class Workload(Section):
     )
     talks_to: list[str] = Field(
         default_factory=list,
-        description=f"Other workloads by name, `{POOL}`, `{CACHE}` or `{INTERNET}`. All else is refused.",
+        description=f"Other workloads by name, `{POOL}`, `{CACHE}`, `{INTERNET}`, or `{COLLECTOR}`, which "
+        "takes traces. All else is refused.",
     )
     config: dict[EnvName, str] = Field(
         default_factory=dict, description="Environment variables, none of them secret."

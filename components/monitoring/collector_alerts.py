@@ -19,6 +19,7 @@ SAMPLES: Final = 10
 TALKATIVE: Final = 240
 """Lines a day: whoever writes so many is not silent for three hours."""
 
+_OF_LOGS: Final = '{exporter="otlp_http/logs"}'
 _PER_WORKLOAD: Final = "sum by (namespace, workload)"
 _ERRORS: Final = 'log_records_total{level=~"error|fatal"}'
 
@@ -45,8 +46,9 @@ ALERTS: Final = (
     ),
     Alert(
         name="CollectorWaits",
-        expression="max by (namespace, pod, exporter) (otelcol_exporter_queue_size) "
-        "/ max by (namespace, pod, exporter) (otelcol_exporter_queue_capacity) > 0.8",
+        # For traces nothing waits: what does not fit is dropped, which has an alert of its own.
+        expression="max by (namespace, pod, exporter) (otelcol_exporter_queue_size"
+        f"{_OF_LOGS}) / max by (namespace, pod, exporter) (otelcol_exporter_queue_capacity{_OF_LOGS}) > 0.8",
         minutes=15,
         severity="P2",
         summary="The queue of {{ $labels.exporter }} at {{ $labels.pod }} is full: reading waits",
@@ -55,11 +57,11 @@ ALERTS: Final = (
     Alert(
         name="CollectorDrops",
         # What is tried again forever is no failure; what the other side refuses for good is.
-        expression="sum by (namespace, pod, exporter) ("
-        "increase(otelcol_exporter_send_failed_log_records_total[10m]) "
-        "or increase(otelcol_exporter_send_failed_spans_total[10m]) "
-        "or increase(otelcol_exporter_enqueue_failed_log_records_total[10m]) "
-        "or increase(otelcol_exporter_enqueue_failed_spans_total[10m])) > 0",
+        # Either by itself: within one sum the second would hide behind a first that stands at nothing.
+        expression="sum by (namespace, pod, exporter) "
+        "(increase(otelcol_exporter_send_failed_log_records_total[10m])) > 0 "
+        "or sum by (namespace, pod, exporter) "
+        "(increase(otelcol_exporter_enqueue_failed_log_records_total[10m])) > 0",
         minutes=5,
         severity="P2",
         summary="{{ $labels.exporter }} at {{ $labels.pod }} drops what it can't deliver",
@@ -69,7 +71,8 @@ ALERTS: Final = (
         name="CollectorRefuses",
         expression="sum by (namespace, pod, receiver) ("
         "increase(otelcol_receiver_refused_log_records_total[10m]) "
-        "or increase(otelcol_receiver_refused_spans_total[10m])) > 0",
+        # Of Jaeger's own, which is a collector too, somebody else tells.
+        'or increase(otelcol_receiver_refused_spans_total{job="collector"}[10m])) > 0',
         minutes=30,
         severity="P3",
         summary="{{ $labels.receiver }} at {{ $labels.pod }} is refused: there is no memory to spare",

@@ -71,7 +71,7 @@ class GrafanaArgs:
         alertmanager: where silences are seen.
         alertmanager_password: of the user `platform` there.
         logs: Loki, if there is one.
-        traces: Tempo, if there is one.
+        traces: Jaeger, if there is one: where it is asked.
         host: the DNS name by which browsers reach it, over the entrance; by port-forward alone unless told.
         sso: who else says who somebody is; the administrator alone signs in unless told.
         priority_class: the name of its pod's priority class.

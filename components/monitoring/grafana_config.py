@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pulumi
+import yaml
 
 from components.monitoring.access import USER
 
@@ -57,7 +58,7 @@ BUNDLED: Final = (
 Source: pkg/setting/setting_plugins.go of Grafana, `defaultPreinstallPlugins`, without the apps.
 """
 
-_PLUGINS: Final = {"prometheus": "prometheus", "logs": "loki", "traces": "tempo"}
+_PLUGINS: Final = {"prometheus": "prometheus", "logs": "loki", "traces": "jaeger"}
 """A source -> the plugin that asks it; Alertmanager's is in Grafana itself."""
 
 _FOLDER: Final = Path(__file__).parent
@@ -86,7 +87,7 @@ class Sources:
         prometheus: for the boards.
         alertmanager: for silences and what is being told.
         logs: Loki.
-        traces: Tempo.
+        traces: Jaeger.
     """
 
     prometheus: pulumi.Input[str]
@@ -152,7 +153,8 @@ def told(
     used = {_PLUGINS[name] for name in sources.addresses() if name in _PLUGINS}
     environment["GRAFANA_PLUGINS_OFF"] = ",".join(plugin for plugin in BUNDLED if plugin not in used)
     for name, address in sources.addresses().items():
-        files[f"provisioning/datasources/{name}.yaml"] = _text(f"grafana_{name}.yaml")
+        source = _text(f"grafana_{name}.yaml")
+        files[f"provisioning/datasources/{name}.yaml"] = _linked(source) if sources.traces else source
         environment[f"{name.upper()}_URL"] = address
     if sign_on:
         environment |= {
@@ -171,6 +173,17 @@ def told(
 def key(file: str) -> str:
     """A file's name in its ConfigMap, where none has a folder."""
     return file.replace("/", "--")
+
+
+def _linked(source: str) -> str:
+    """A file of sources, with the ways to traces of those that have one."""
+    told = yaml.safe_load(source)
+    links = yaml.safe_load(_text("grafana_links.yaml"))
+    if not [each for each in told["datasources"] if each["uid"] in links]:
+        return source
+    for each in told["datasources"]:
+        each["jsonData"] |= links.get(each["uid"], {})
+    return str(yaml.safe_dump(told, sort_keys=False))
 
 
 def _text(name: str) -> str:

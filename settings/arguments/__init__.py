@@ -1,7 +1,7 @@
 """Sections of the settings as components' arguments: names become components, and pydantic ends here."""
 
 from components.cost.ledger import Ledger
-from settings.arguments.application import called_workloads, of_applications, of_release, of_workload
+from settings.arguments.application import called_inside, of_applications, of_release, of_workload
 from settings.arguments.backups import backed_up, kept_repository
 from settings.arguments.cost import told_cost
 from settings.arguments.data import of_cache, of_maintenance
@@ -16,7 +16,7 @@ __all__ = [
     "Ledger",
     "ServedDatabase",
     "backed_up",
-    "called_workloads",
+    "called_inside",
     "edge_providers",
     "kept_repository",
     "monitored",

@@ -11,18 +11,27 @@ from components.application.release import ReleaseArgs
 from components.application.scaling import Autoscaling
 from components.application.workload import WorkloadArgs
 from components.ingress.route import sticky_annotations
+from components.monitoring.collector import taken
 from settings import workload
 from settings.arguments.engine import ServedDatabase
 from settings.arguments.ground import SITE, Ground, host, resources
 from settings.model import Settings
 from settings.types import tag_of
+from settings.workload import COLLECTOR
 
 Callees = Mapping[str, network.Endpoint | network.Addresses]
 
 
-def called_workloads(settings: Settings, ground: Ground) -> dict[str, network.Endpoint]:
-    """Every workload's pods, for those that call them."""
-    return {
+def called_inside(settings: Settings, ground: Ground) -> dict[str, network.Endpoint]:
+    """Every workload's pods, for those that call them, and who takes traces, if anybody keeps them."""
+    section = settings.monitoring
+    tracing = section.logs if section and section.traces else None
+    took = (
+        {COLLECTOR: taken(COLLECTOR, ground.identity, ground.namespaces[tracing.collector.namespace])}
+        if tracing
+        else {}
+    )
+    return took | {
         name: network.endpoint(ground.identity, name, ground.namespaces[each.namespace], each.port)
         for name, each in settings.workloads.items()
     }
@@ -31,8 +40,9 @@ def called_workloads(settings: Settings, ground: Ground) -> dict[str, network.En
 def of_applications(settings: Settings, ground: Ground, callees: Callees) -> dict[str, Application]:
     """What runs in each workload's pods."""
     return {
-        name: _reporting(name, _of_application(section, settings, ground, callees), settings, ground)
+        name: _reporting(name, _traced(name, made, settings), settings, ground)
         for name, section in settings.workloads.items()
+        for made in (_of_application(section, settings, ground, callees),)
     }
 
 
@@ -51,6 +61,22 @@ def _of_application(
         secrets={name: ground.credentials[name] for name in section.secrets},
         authority=ground.authority,
     )
+
+
+def _traced(name: str, application: Application, settings: Settings) -> Application:
+    """The same, told what to call itself in traces and how many to send, if it sends any."""
+    traces = settings.monitoring.traces if settings.monitoring else None
+    if traces is None or COLLECTOR not in settings.workloads[name].talks_to:
+        return application
+    about = {
+        "OTEL_SERVICE_NAME": name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={tag_of(settings.workloads[name].image)}"
+        f",deployment.environment.name={settings.stack.environment}",
+        # By the trace's id alone, which all see alike: what a stranger's request says decides nothing.
+        "OTEL_TRACES_SAMPLER": "traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": f"{traces.sampled_percent / 100:g}",
+    }
+    return replace(application, config={**about, **application.config})
 
 
 def _reporting(name: str, application: Application, settings: Settings, ground: Ground) -> Application:

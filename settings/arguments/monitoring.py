@@ -40,6 +40,7 @@ from components.monitoring.node_exporter import NodeExporter, NodeExporterArgs
 from components.monitoring.prometheus import Prometheus, PrometheusArgs
 from components.monitoring.prometheus_config import Probe, jobs
 from components.monitoring.status_page import StatusPage, StatusPageArgs
+from components.monitoring.traces import Traces, TracesArgs
 from components.watch import Watch
 from settings import monitoring
 from settings.arguments.ground import Ground, host, resources
@@ -54,6 +55,7 @@ from settings.monitoring import (
     NODE_EXPORTER,
     PROMETHEUS,
     STATUS,
+    TRACES,
 )
 from settings.revision import revision
 from settings.types import tag_of
@@ -106,10 +108,13 @@ def monitored(
     if section.blackbox:
         blackbox = Blackbox(BLACKBOX, _of_blackbox(section.blackbox, section, ground), opts)
         told.append(blackbox.watch)
-    logs = None
+    logs = traces = None
+    if section.traces:
+        traces = Traces(TRACES, _of_traces(section.traces, section, ground), opts)
+        told.append(traces.watch)
     if section.logs:
         logs = Logs(LOGS, _of_logs(section.logs, section, ground), opts)
-        collector = Collector(COLLECTOR, _of_collector(section.logs.collector, ground, logs), opts)
+        collector = Collector(COLLECTOR, _of_collector(section.logs.collector, ground, logs, traces), opts)
         told += [logs.watch, collector.watch]
     if section.grafana:
         told.append(watched(GRAFANA, ground.identity, ground.namespaces[section.namespace]))
@@ -144,6 +149,7 @@ def monitored(
         for module in BOARDS:
             boards |= module.boards()
         shown = _of_grafana(section.grafana, section, settings, ground, prometheus, alertmanager, boards)
+        shown = replace(shown, traces=traces.query if traces else None)
         Grafana(GRAFANA, replace(shown, logs=logs.endpoint if logs else None), opts)
     if section.status:
         StatusPage(STATUS, _of_status(section.status, section, settings, ground, prometheus), opts)
@@ -324,7 +330,23 @@ def _of_logs(logs: monitoring.Logs, section: monitoring.Monitoring, ground: Grou
     )
 
 
-def _of_collector(collector: monitoring.Collector, ground: Ground, logs: Logs) -> CollectorArgs:
+def _of_traces(traces: monitoring.Traces, section: monitoring.Monitoring, ground: Ground) -> TracesArgs:
+    return TracesArgs(
+        identity=ground.identity,
+        namespace=ground.namespaces[section.namespace],
+        image=traces.image,
+        resources=resources(traces.resources),
+        authority=ground.authority,
+        retention_days=traces.retention_days,
+        storage=traces.storage,
+        priority_class=ground.priorities["background"],
+        protect=ground.identity.environment == "production",
+    )
+
+
+def _of_collector(
+    collector: monitoring.Collector, ground: Ground, logs: Logs, traces: Traces | None
+) -> CollectorArgs:
     return CollectorArgs(
         identity=ground.identity,
         namespace=ground.namespaces[collector.namespace],
@@ -332,6 +354,7 @@ def _of_collector(collector: monitoring.Collector, ground: Ground, logs: Logs) -
         resources=resources(collector.resources),
         authority=ground.authority,
         logs=logs.endpoint,
+        traces=traces.endpoint if traces else None,
         priority_class=ground.priorities["critical"],
     )
 

@@ -88,6 +88,9 @@ SOURCES: Final = MappingProxyType(
             program="kube-state-metrics", stands_in="kube-state-metrics built from its source"
         ),
         "docker.io/grafana/loki": Source(program="loki", stands_in="Loki built from its source"),
+        "docker.io/jaegertracing/jaeger": Source(
+            program="jaeger", stands_in="Jaeger built from its source, without the pages of its interface"
+        ),
         "docker.io/otel/opentelemetry-collector-contrib": Source(
             program="otelcol", stands_in="the collector built from its makers' source, with the parts in use"
         ),

@@ -93,6 +93,17 @@ _ALL: Final = (
         build_bytes=8 * 10**9,
         kept_bytes=70 * 10**6,
     ),
+    # Release 1.76 and Jaeger's 2.13 are one commit, which Go's registry has by this name. Without the pages
+    # of its user interface, which another repository builds.
+    _program(
+        "jaeger",
+        module="github.com/jaegertracing/jaeger",
+        command="cmd/jaeger",
+        stamps={"github.com/jaegertracing/jaeger/internal/version.latestVersion": "v{version}"},
+        minutes="ten minutes",
+        build_bytes=8 * 10**9,
+        kept_bytes=120 * 10**6,
+    ),
     # It knows the syntax of workflows and the types of their expressions.
     _program(
         "actionlint",

@@ -8,6 +8,7 @@ from tests.artifact.alert_trials import Case, Series, judge, trials
 
 POD = 'namespace="fixia-collector",pod="collector-x2kzq"'
 EXPORTER = f'{POD},exporter="otlp_http/logs",data_type="logs"'
+OTLP = f'{POD},job="collector",receiver="otlp"'
 API = 'namespace="fixia-app",workload="api"'
 HERE = 'namespace="fixia-monitoring"'
 CLAIM = f'{HERE},persistentvolumeclaim="logs-data-1a2b3c4d"'
@@ -21,10 +22,11 @@ def nodes(count: int, read: int) -> Series:
     }
 
 
-def queue(size: int) -> Series:
+def queue(size: int, exporter: str = "otlp_http/logs") -> Series:
+    labels = f'{POD},exporter="{exporter}"'
     return {
-        f"otelcol_exporter_queue_size{{{EXPORTER}}}": size,
-        f"otelcol_exporter_queue_capacity{{{EXPORTER}}}": 100,
+        f"otelcol_exporter_queue_size{{{labels}}}": size,
+        f"otelcol_exporter_queue_capacity{{{labels}}}": 100,
     }
 
 
@@ -55,13 +57,14 @@ def volume(free: int, labels: str = CLAIM) -> Series:
 
 OF_THE_COLLECTOR = {
     "CollectorMissing": Case([nodes(2, 1), nodes(1, 0)], nodes(2, 2), begins=0),
-    "CollectorWaits": Case(queue(81), queue(79), begins=0),
+    "CollectorWaits": Case(queue(81), [queue(79), queue(81, "otlp_http/traces")], begins=0),
     "CollectorDrops": Case(
         [
             counted("otelcol_exporter_send_failed_log_records_total", 1, EXPORTER),
-            counted("otelcol_exporter_send_failed_spans_total", 1, EXPORTER),
-            counted("otelcol_exporter_enqueue_failed_log_records_total", 1, EXPORTER),
-            counted("otelcol_exporter_enqueue_failed_spans_total", 1, EXPORTER),
+            {
+                **counted("otelcol_exporter_send_failed_log_records_total", 0, EXPORTER),
+                **counted("otelcol_exporter_enqueue_failed_log_records_total", 1, EXPORTER),
+            },
         ],
         counted("otelcol_exporter_send_failed_log_records_total", 0, EXPORTER),
         begins=1,
@@ -69,9 +72,12 @@ OF_THE_COLLECTOR = {
     "CollectorRefuses": Case(
         [
             counted("otelcol_receiver_refused_log_records_total", 1, f'{POD},receiver="filelog"'),
-            counted("otelcol_receiver_refused_spans_total", 1, f'{POD},receiver="otlp"'),
+            counted("otelcol_receiver_refused_spans_total", 1, OTLP),
         ],
-        counted("otelcol_receiver_refused_spans_total", 0, f'{POD},receiver="otlp"'),
+        [
+            counted("otelcol_receiver_refused_spans_total", 0, OTLP),
+            counted("otelcol_receiver_refused_spans_total", 1, OTLP.replace('"collector"', '"traces"')),
+        ],
         begins=1,
     ),
     # A day of one error in five minutes, and then so many.

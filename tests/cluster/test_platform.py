@@ -48,7 +48,7 @@ OF_THIS_MACHINE: dict[str, Callable[[], bool]] = {
 
 JOBS = (
     "alertmanager api apiserver backups cache cadvisor cert-manager collector collector-counts database entrance"
-    " kube-state-metrics kubelet logs node-exporter pool prometheus realtime web worker"
+    " kube-state-metrics kubelet logs node-exporter pool prometheus realtime traces web worker"
 )
 
 

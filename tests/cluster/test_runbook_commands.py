@@ -74,6 +74,10 @@ SAYS: Final[dict[str, dict[str, str]]] = {
 """What the alert of a page says, where it is not about the database."""
 
 
+ELSEWHERE: Final = {"database-standby": "database", "traces": "logs"}
+"""StatefulSets that only other stacks have -> the one of production that each is like."""
+
+
 @dataclass
 class Terminal:
     """A shell whose kubectl is a real one."""
@@ -228,9 +232,9 @@ def beside(manifests: list[Manifest], certificate: bytes) -> Iterator[Manifest]:
                 },
                 "data": {"tls.crt": data, "tls.key": data, "ca.crt": data},
             }
-    for manifest in (*manifests, *standby(manifests)):
-        if manifest["kind"] == "StatefulSet" and manifest["metadata"]["name"].endswith("-standby"):
-            yield manifest
+    alike = [likeness(manifests, *names) for names in ELSEWHERE.items()]
+    yield from alike
+    for manifest in (*manifests, *alike):
         yield from pods_of(manifest)
 
 
@@ -242,21 +246,19 @@ def hardened(container: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def standby(manifests: list[Manifest]) -> list[Manifest]:
-    """The StatefulSet of standbys, which production has none of by its settings."""
-    (database,) = (
-        each for each in manifests if each["kind"] == "StatefulSet" and each["metadata"]["name"] == "database"
+def likeness(manifests: list[Manifest], name: str, original: str) -> Manifest:
+    """A StatefulSet of another name, which production has none of by its settings."""
+    (found,) = (
+        each for each in manifests if each["kind"] == "StatefulSet" and each["metadata"]["name"] == original
     )
-    text = json.dumps(database).replace(
-        '"app.kubernetes.io/name": "database"', '"app.kubernetes.io/name": "database-standby"'
-    )
-    made: Manifest = json.loads(text)
-    made["metadata"]["name"] = "database-standby"
+    label = '"app.kubernetes.io/name": "{}"'
+    made: Manifest = json.loads(json.dumps(found).replace(label.format(original), label.format(name)))
+    made["metadata"]["name"] = name
     # Small: production's quota has no room for what its settings have none of.
     pod = made["spec"]["template"]["spec"]
     for container in (*pod["containers"], *pod.get("initContainers", [])):
         container["resources"] = SMALL
-    return [made]
+    return made
 
 
 def pods_of(manifest: Manifest) -> Iterator[Manifest]:

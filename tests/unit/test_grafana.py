@@ -60,7 +60,7 @@ def full() -> GrafanaArgs:
         alertmanager=alertmanager,
         alertmanager_password=secret("alertmanager"),
         logs=endpoint(IDENTITY, "loki", NAMESPACE, 3100),
-        traces=replace(endpoint(IDENTITY, "tempo", NAMESPACE, 3200), encrypted=True),
+        traces=replace(endpoint(IDENTITY, "traces", NAMESPACE, 16686), encrypted=True),
         host="grafana.fixia.app",
         sso=Sso(sign_on=SIGN_ON, client_secret=secret("sso")),
     )
@@ -203,9 +203,9 @@ def test_everything_that_it_fills_in_is_there(plain: Recording, whole: Recording
 
 def test_nothing_is_named_by_a_dollar_sign_but_by_its_own_words(whole: Recording) -> None:
     for path, text in files(whole).items():
-        assert (
-            re.findall(r"\$(?!__(?:env|file)\{)", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)) == []
-        ), path
+        # Its own variables in links, such as ${__value.raw}, have the dollar sign doubled.
+        said = re.sub(r"^\s*#.*$|\$\$\{__[\w.]+\}", "", text, flags=re.MULTILINE)
+        assert re.findall(r"\$(?!__(?:env|file)\{)", said) == [], path
 
 
 def test_no_secret_is_anywhere_but_in_its_secret(whole: Recording) -> None:
@@ -267,7 +267,7 @@ def test_only_plugins_that_ask_something_run(plain: Recording, whole: Recording)
         return set(grafana_config.BUNDLED) - set(off)
 
     assert running(plain) == {"prometheus"}
-    assert running(whole) == {"prometheus", "loki", "tempo"}
+    assert running(whole) == {"prometheus", "loki", "jaeger"}
     for recording in (plain, whole):
         asked = {source["type"] for source in sources(recording).values()}
         assert running(recording) == asked & set(grafana_config.BUNDLED)
@@ -303,10 +303,10 @@ def test_servers_are_asked_over_tls_and_by_password(whole: Recording) -> None:
     assert said["PROMETHEUS_URL"] == f"https://prometheus.{NAMESPACE}.svc:9090"
     assert said["ALERTMANAGER_URL"] == f"https://alertmanager.{NAMESPACE}.svc:9093"
     assert said["LOGS_URL"] == f"http://loki.{NAMESPACE}.svc:3100"
-    assert said["TRACES_URL"] == f"https://tempo.{NAMESPACE}.svc:3200"
+    assert said["TRACES_URL"] == f"https://traces.{NAMESPACE}.svc:16686"
     assert said["SERVER_USER"] == access.USER
     found = sources(whole)
-    assert set(found) == {"prometheus", "alertmanager", "loki", "tempo"}
+    assert set(found) == {"prometheus", "alertmanager", "loki", "jaeger"}
     for source in found.values():
         assert source["jsonData"]["tlsAuthWithCACert"] is True
         assert "tlsSkipVerify" not in source["jsonData"]
@@ -325,6 +325,23 @@ def test_servers_are_asked_over_tls_and_by_password(whole: Recording) -> None:
 def test_what_is_not_there_is_not_asked(plain: Recording) -> None:
     assert set(sources(plain)) == {"prometheus"}
     assert set(plain_secrets(plain)) == {"admin-password", "secret-key", "prometheus-password"}
+
+
+def test_the_ways_to_a_trace_lead_to_sources_that_are_there(plain: Recording, whole: Recording) -> None:
+    found = sources(whole)
+    (field,) = found["loki"]["jsonData"]["derivedFields"]
+    (exemplar,) = found["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    back = found["jaeger"]["jsonData"]["tracesToLogsV2"]
+    assert {field["datasourceUid"], exemplar["datasourceUid"], back["datasourceUid"]} == {"jaeger", "loki"}
+    # What the collector calls it in Loki, the application in an exemplar, and Grafana's own variables.
+    assert (field["matcherType"], field["matcherRegex"], exemplar["name"]) == (
+        "label",
+        "trace_id",
+        "trace_id",
+    )
+    assert field["url"] == "$${__value.raw}"
+    assert 'trace_id="$${__trace.traceId}"' in back["query"]
+    assert "exemplarTraceIdDestinations" not in sources(plain)["prometheus"]["jsonData"]
 
 
 def test_datasources_have_the_fields_that_grafana_documents(whole: Recording) -> None:
@@ -409,7 +426,7 @@ def test_it_may_call_what_it_asks_and_the_world_only_to_sign_in(plain: Recording
         return [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]]
 
     assert called(plain) == [[9090]]
-    assert called(whole) == [[9090], [9093], [3100], [3200], [443]]
+    assert called(whole) == [[9090], [9093], [3100], [16686], [443]]
     # Who calls it says so itself: the entrance, and Prometheus.
     incoming = [
         policy.name

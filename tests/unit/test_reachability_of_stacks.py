@@ -81,6 +81,7 @@ ALERTMANAGER: Final = "fixia-monitoring/statefulset/alertmanager"
 GRAFANA: Final = "fixia-monitoring/deployment/grafana"
 BLACKBOX: Final = "fixia-monitoring/deployment/blackbox"
 LOGS: Final = "fixia-monitoring/statefulset/logs"
+TRACES: Final = "fixia-monitoring/statefulset/traces"
 COLLECTOR: Final = "fixia-collector/daemonset/collector"
 
 SCRAPED: Final = (
@@ -105,7 +106,9 @@ WATCHERS: Final[Mapping[str, Part]] = {
         pods=PROMETHEUS, listens=[(PROMETHEUS, "TCP", 9090)], calls=["dns", "api-server", "scraped"]
     ),
     "grafana": Part(
-        pods=GRAFANA, listens=[(GRAFANA, "TCP", 3000)], calls=["dns", "prometheus", "alertmanager", "logs"]
+        pods=GRAFANA,
+        listens=[(GRAFANA, "TCP", 3000)],
+        calls=["dns", "prometheus", "alertmanager", "logs"],
     ),
     "logs": Part(pods=LOGS, listens=[(LOGS, "TCP", 3100)], calls=["dns"]),
     "collector": Part(pods=COLLECTOR, calls=["dns", "logs"]),
@@ -165,6 +168,14 @@ def _watching(
     if "blackbox" in section:
         watchers["blackbox"] = Part(pods=BLACKBOX, calls=["dns", "internet"])
         asked.append((BLACKBOX, 9115))
+    if "traces" in section:
+        asks, sends = watchers["grafana"], watchers["collector"]
+        watchers["traces"] = Part(pods=TRACES, listens=[(TRACES, "TCP", 4318)], calls=["dns"])
+        watchers["traces-asked"] = Part(listens=[(TRACES, "TCP", 16686)])
+        watchers["grafana"] = replace(asks, calls=[*asks.calls, "traces-asked"])
+        taken = [(COLLECTOR, "TCP", 4318)]
+        watchers["collector"] = replace(sends, listens=taken, calls=[*sends.calls, "traces"])
+        asked.append((TRACES, 8888))
     if section["alertmanager"].get("replicas") == 2:
         told = watchers["alertmanager"]
         watchers["alertmanager"] = replace(told, calls=[*told.calls, "gossip"])

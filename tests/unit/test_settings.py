@@ -90,7 +90,7 @@ def test_the_committed_stacks_are_valid(stack: str) -> None:
         ("workloads.api.namespace", "apps", "workloads.api.namespace", "'apps'", "did you mean app?"),
         ("workloads.api.secrets", ["jwt"], "workloads.api.secrets[0]", "'jwt'", "jwt-secret"),
         ("workloads.api.talksTo", ["pol"], "workloads.api.talksTo[0]", "'pol'", "did you mean pool?"),
-        ("workloads.api.talksTo", ["api", "internet"], "workloads.api.talksTo[0]", "'api'", "one of cache, internet, pool"),
+        ("workloads.api.talksTo", ["api", "internet"], "workloads.api.talksTo[0]", "'api'", "one of cache, collector, internet, pool"),
         ("workloads.api.probes.liveness", "/health", "workloads.api.probes.liveness", "/health", "another path"),
         ("workloads.api.config", {"DB_PASSWORD": "x"}, "workloads.api.config", "DB_PASSWORD", "no credentials"),
         ("workloads.api.config", {"DATABASE_URL": "postgres://u:pw@db/x"}, "workloads.api.config", "", "no credentials: put DATABASE_URL"),
@@ -443,7 +443,7 @@ def test_a_host_needs_an_entrance_and_a_call_of_the_cache_needs_a_cache() -> Non
     told = faults(edited("cache", ...))
     assert told["fixia:workloads.api.talksTo[1]"] == (
         "'cache'",
-        "one of internet, pool, realtime, web, worker",
+        "one of collector, internet, pool, realtime, web, worker",
     )
 
 
