@@ -12,6 +12,7 @@ import pytest
 from components.monitoring.traces_alerts import of_store
 from tests.artifact.logs_world import plain
 from tests.artifact.pod import PATIENCE_SECONDS, eventually
+from tests.artifact.sample_app import application_or_skip, copy_of
 from tests.artifact.test_alert_metrics import asked
 from tests.artifact.traces_world import TracesWorld, new_trace
 
@@ -117,6 +118,35 @@ def test_a_killed_store_loses_nothing_and_the_queue_delivers_the_rest(tmp_path: 
             assert world.send("after", trace=after) == 200
             for trace in (meanwhile, after):
                 eventually(lambda trace=trace: world.spans(trace), "it arrives", 3 * PATIENCE_SECONDS)  # type: ignore[misc]
+
+
+def test_the_sample_application_sends_its_requests_by_the_makers_sdk(
+    world: TracesWorld, tmp_path: Path
+) -> None:
+    tls = world.folder / "api-tls"
+    told = {
+        "LINGER_SECONDS": "0",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{world.ports['OTLP_PORT']}",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": f"{tls}/ca.crt",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": f"{tls}/tls.crt",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": f"{tls}/tls.key",
+        "OTEL_SERVICE_NAME": "web",
+        "OTEL_TRACES_SAMPLER": "traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "1",
+    }
+    app, log = application_or_skip(tmp_path), tmp_path / "web.log"
+    with copy_of(app, ["web"], told, address="127.0.0.1", log=log) as web:
+        assert plain(web.pod[1], "/")[0] == 200
+        assert plain(web.pod[1], "/health")[0] == 200
+
+        def lines() -> list[str]:
+            return re.findall(r'"trace_id":"([0-9a-f]{32})"', log.read_text())
+
+        # The line says which trace it is, and the probe has none.
+        (trace,) = set(eventually(lines, "the request's line"))
+        (span,) = eventually(lambda: world.spans(trace), "Jaeger has it")
+        assert span["operationName"].startswith("GET /")
 
 
 def overflown(world: TracesWorld) -> str:

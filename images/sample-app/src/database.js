@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { Unavailable } from './health.js';
 import { askedGauge } from './metrics.js';
+import { SpanKind, within } from './traces.js';
 
 /** SQLSTATE classes in which the statement is at fault, not the server. */
 const OUR_FAULT = /^(21|22|23|42)...$/;
@@ -65,7 +66,10 @@ export function openDatabase(config, log, registry) {
      */
     async query(name, text, values) {
       try {
-        return (await pool.query({ name, text, values })).rows;
+        // The statement with its placeholders, and never the values.
+        const attributes = { 'db.system.name': 'postgresql', 'db.operation.name': name, 'db.query.text': text };
+        const asked = () => pool.query({ name, text, values });
+        return (await within(`db ${name}`, { kind: SpanKind.CLIENT, attributes }, asked)).rows;
       } catch (error) {
         const { code } = /** @type {{ code?: string }} */ (error);
         if (code && OUR_FAULT.test(code)) throw error;

@@ -2,6 +2,7 @@ import { ConfigError, loadConfig } from './config.js';
 import { createErrors } from './errors.js';
 import { Lifecycle } from './lifecycle.js';
 import { createLog } from './log.js';
+import { startTracing } from './traces.js';
 
 const EXIT_FAILED = 1;
 const EXIT_MISUSED = 2;
@@ -29,9 +30,11 @@ async function run(role) {
         void errors.flush().then(() => process.exit(EXIT_FAILED));
       });
     }
+    const traces = startTracing(process.env, log);
     const { start } = await ROLES[role]();
     const code = await start({ config, log, lifecycle, errors });
     lifecycle.atStop('errors', errors.flush);
+    lifecycle.atStop('traces', traces.end);
     if (typeof code === 'number') process.exit(code);
     lifecycle.listen();
   } catch (err) {

@@ -3,6 +3,7 @@ import { cacheOptions } from './cache.js';
 import { Unavailable, within } from './health.js';
 import { seldom } from './log.js';
 import { askedGauge } from './metrics.js';
+import { SpanKind, carried, within as spanned } from './traces.js';
 
 export const QUEUE = 'jobs';
 const ANSWER_MILLISECONDS = 2000;
@@ -38,7 +39,9 @@ export function openQueue(config, log) {
   return {
     queue,
     /** @param {{ user: string, text: string, ms: number, fail: boolean }} data */
-    add: (data) => asked(queue.add('digest', data)),
+    add: (data) =>
+      // Who does it goes on with the same trace.
+      spanned('queue add', { kind: SpanKind.PRODUCER }, () => asked(queue.add('digest', { ...data, trace: carried() }))),
     /** @param {string} id */
     async find(id) {
       // The state first: a job that is completed by now has its result.

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify from 'fastify';
 import { checkMemory, health } from './health.js';
 import { createMetrics, httpMetrics, serveMetrics } from './metrics.js';
+import { httpTraces } from './traces.js';
 
 const REQUEST_ID = /^[\w.-]{8,64}$/;
 /** Longer than an entrance keeps an idle connection, so that it is the entrance which closes it. */
@@ -33,6 +34,7 @@ export function createService({ config, log, lifecycle, errors }) {
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     },
   });
+  httpTraces(app);
   httpMetrics(app, registry);
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id);

@@ -7,6 +7,7 @@ import { openDatabase } from '../database.js';
 import { seldom } from '../log.js';
 import { QUEUE, openQueue, queueMetrics } from '../queue.js';
 import { createService } from '../service.js';
+import { SpanKind, traced, within } from '../traces.js';
 
 /** @param {import('../service.js').Context} context */
 export async function start(context) {
@@ -25,7 +26,14 @@ export async function start(context) {
     registers: [registry],
   });
 
-  const worker = new Worker(QUEUE, (job) => digest(database, job), {
+  /** @param {Job} job */
+  const done = (job) =>
+    within('job digest', { kind: SpanKind.CONSUMER, attributes: { job: job.id }, from: job.data.trace }, (span) => {
+      const about = traced(span);
+      if (about.trace_id) log.info({ job: job.id, ...about }, 'a job begins');
+      return digest(database, job);
+    });
+  const worker = new Worker(QUEUE, done, {
     // A worker waits for its queue for as long as it takes.
     connection: { ...cacheOptions(cacheConfig), maxRetriesPerRequest: null },
     concurrency: config.concurrency,
@@ -57,7 +65,7 @@ export async function start(context) {
  * the report), so it is written once.
  *
  * @param {import('../database.js').Database} database
- * @param {import('bullmq').Job<{ text: string, ms: number, fail: boolean }>} job
+ * @param {Job} job
  */
 async function digest(database, job) {
   const { text, ms, fail } = job.data;
@@ -68,3 +76,5 @@ async function digest(database, job) {
   await database.query('digest', sql, [`${job.timestamp}/${job.id}`, result]);
   return { digest: result };
 }
+
+/** @typedef {import('bullmq').Job<{ text: string, ms: number, fail: boolean, trace?: Record<string, string> }>} Job */
