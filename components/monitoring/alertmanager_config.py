@@ -176,6 +176,8 @@ def amtool_files(port: int = PORT) -> dict[str, str]:
             {
                 "basic_auth": {"username": USER, "password_file": f"{ACCESS_FOLDER}/password"},
                 "tls_config": {"ca_file": f"{TLS_FOLDER}/ca.crt"},
+                # By HTTP/2 the server says of each answer to a probe, at length, that its stream is closed.
+                "enable_http2": False,
             }
         ),
     }

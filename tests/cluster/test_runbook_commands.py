@@ -214,6 +214,10 @@ def beside(manifests: list[Manifest], certificate: bytes) -> Iterator[Manifest]:
         once: Manifest = {"spec": {"containers": [{"name": "it", "image": "it:1"}], "restartPolicy": "Never"}}
         metadata = {"name": "a-job", "namespace": namespace}
         yield {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": once}}
+        container = hardened({"name": "it", "image": "it:1", "resources": SMALL})
+        of_it: Manifest = {"name": "a-job-x", "namespace": namespace, "labels": {"job-name": "a-job"}}
+        spec = {"containers": [container], "securityContext": RESTRICTED}
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": of_it, "spec": spec}
     data = base64.b64encode(certificate).decode()
     names = ("fixia-authority-ca", "fixia-authority-2-ca")
     authorities = [

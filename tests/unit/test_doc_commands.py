@@ -180,7 +180,7 @@ ELSEWHERE: Final[dict[str, tuple[Need, str]]] = {
 }
 """Pattern of commands -> what they need that no test has, and why."""
 
-COUNTED: Final[dict[Need, int]] = {"account": 18, "cluster": 5, "minutes": 12, "network": 3, "node": 123}
+COUNTED: Final[dict[Need, int]] = {"account": 18, "cluster": 5, "minutes": 12, "network": 3, "node": 122}
 """How many different commands nobody runs here, by what they need: so that none more is one more by accident."""
 
 
