@@ -128,12 +128,12 @@ test-runbooks: setup engine ## Heavy: each disaster on such a node, ended by its
 	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -s -m runbooks tests/cluster
 
 .PHONY: test-build
-test-build: setup ## Heavy: builds the engine and the entrance from source, and tests what was built
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py tests/artifact/test_logs.py tests/unit/test_workflows.py
+test-build: setup ## Heavy: builds the engine, the entrance, Loki, Jaeger and others from source, and tests what was built
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest tests/artifact/test_engine_install.py tests/artifact/test_traefik.py tests/artifact/test_traefik_drain.py tests/artifact/test_sample_app_entrance.py tests/artifact/test_kube_state_metrics.py tests/artifact/test_logs.py tests/artifact/test_traces.py tests/unit/test_workflows.py
 
 .PHONY: test-backup
 test-backup: setup ## Heavy: backups, dumps and restores of a real database, and what breaks them
-	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -n 2 --dist loadfile -m 'heavy and not faults' tests/artifact
+	@FIXIA_TEST_BUILD=1 .venv/bin/pytest -n 2 --dist loadfile -m 'heavy and not faults and not build' tests/artifact
 
 .PHONY: test-faults
 test-faults: setup ## Heavy: faults caused in real programs reach the right people, and are taken back

@@ -12,7 +12,8 @@ from tests.artifact.database_pod import DatabasePod
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What takes minutes has a command of its own."""
     if item.get_closest_marker("heavy") and os.environ.get("FIXIA_TEST_BUILD") != "1":
-        pytest.skip("it takes minutes: `make test-backup` runs it")
+        target = "test-build" if item.get_closest_marker("build") else "test-backup"
+        pytest.skip(f"it takes minutes: `make {target}` runs it")
 
 
 @pytest.fixture(scope="session")

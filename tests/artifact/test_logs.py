@@ -16,7 +16,7 @@ from tests.artifact.logs_world import OWN_NAMESPACE, POD, LogsWorld, plain
 from tests.artifact.pod import PATIENCE_SECONDS, eventually
 from tests.unit.test_boards import BOARDS, lines
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.build]
 
 API = '{namespace="fixia-app", workload="api"}'
 

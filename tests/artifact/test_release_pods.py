@@ -25,8 +25,8 @@ from tests.recorder import Recording
 
 READ_BY_NODE = {"NODE_ENV", "NODE_OPTIONS"}
 READ_BEFORE_ALL = {"LOG_LEVEL"}
-ACCEPTED = re.compile(r"_(PREVIOUS|NEXT)_FILE$")
-"""Values that a credential's owner accepts beside the one that callers show."""
+ACCEPTED = re.compile(r"_(PREVIOUS|NEXT)_FILE$|^OTEL_")
+"""Values that a credential's owner accepts beside the one that callers show; what OpenTelemetry's SDK reads itself."""
 
 LOAD = """
 import { readFileSync } from 'node:fs';

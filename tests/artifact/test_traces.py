@@ -16,7 +16,7 @@ from tests.artifact.sample_app import application_or_skip, copy_of
 from tests.artifact.test_alert_metrics import asked
 from tests.artifact.traces_world import TracesWorld, new_trace
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.build]
 
 REFUSALS = (ssl.SSLError, urllib.error.URLError, ConnectionError)
 """The last word of a handshake may be read as an end of the connection."""

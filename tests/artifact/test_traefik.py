@@ -23,6 +23,7 @@ from tests.artifact.entrance_world import (
     free_ports,
     granted,
     kubelet_writes,
+    put_endpoints,
     traefik,
     upstream,
     world,
@@ -53,6 +54,11 @@ def here(
     program: Path, upstreams: list[Upstream], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     with world(program, tmp_path_factory.mktemp("entrance"), upstreams) as running:
+        # Once it has heard of these, in their order, nothing of its start is still on the way: `endpoints` counts.
+        put_endpoints(running.api, "site", [])
+        fakes.until(lambda: running.ask("site.test").status == 503, "the last of its start")
+        put_endpoints(running.api, "site", [one.pod for one in upstreams])
+        fakes.until(lambda: running.ask("site.test").status == 200, "what is served")
         yield running
 
 
