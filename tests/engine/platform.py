@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from settings.workload import COLLECTOR
 from simulator.report import Report, Violation, build, read_events
 from simulator.session import Session
 from simulator.stack_file import with_placeholders
@@ -26,7 +27,15 @@ def config(stack: str = "staging") -> Config:
 
 def without(settings: Config, *sections: str) -> Config:
     """A configuration without some of its sections: no test need wait for what it is not about."""
-    return {key: value for key, value in settings.items() if key.removeprefix("fixia:") not in sections}
+    kept = {key: value for key, value in settings.items() if key.removeprefix("fixia:") not in sections}
+    if "monitoring" in sections:  # who talks to its collector would talk to nobody
+        kept["fixia:workloads"] = {
+            name: {**told, "talksTo": [peer for peer in told["talksTo"] if peer != COLLECTOR]}
+            if "talksTo" in told
+            else told
+            for name, told in kept["fixia:workloads"].items()
+        }
+    return kept
 
 
 def core() -> Config:
